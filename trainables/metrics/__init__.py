@@ -1,0 +1,1 @@
+"""Metrics: functions of arrays, without models or data sets."""

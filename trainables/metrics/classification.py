@@ -1,0 +1,49 @@
+"""How well predicted labels match true ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Scores = dict[str, float]
+
+
+def scores(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Scores:
+    """Accuracy, and macro averages over the stated labels.
+
+    `labels` are the classes of the whole data set, so that every trial averages over the same
+    ones. (scikit-learn's default, which the papers used, averages over whichever occur.) A class
+    that was never predicted has precision 0.
+    """
+    table = per_class(truth, predicted, labels)
+    return {
+        "accuracy": float(np.mean(np.asarray(truth) == np.asarray(predicted))),
+        "macro_f1": float(table["f1"].mean()),
+        "macro_precision": float(table["precision"].mean()),
+        "macro_recall": float(table["recall"].mean()),
+    }
+
+
+def per_class(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """One row a class that occurs in `truth`: precision, recall, f1, cells."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    present = [label for label in labels if label in set(truth)]
+    absent: Any = 0  # a class never predicted has precision 0
+    numbers = precision_recall_fscore_support(
+        truth, predicted, labels=present, zero_division=absent
+    )
+    columns = dict(zip(("precision", "recall", "f1", "cells"), numbers, strict=True))
+    return pd.DataFrame({"cell_type": present, **columns})
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Counts of cells: a row a true class, a column a predicted one."""
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(truth, predicted, labels=labels)
+    table = pd.DataFrame(counts, columns=[str(label) for label in labels])
+    table.insert(0, "truth", [str(label) for label in labels])
+    return table

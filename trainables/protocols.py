@@ -1,0 +1,184 @@
+"""What a model offers, what a task asks for, and what a trial receives: read this first.
+
+A *model* is a frozen dataclass whose fields are its hyperparameters and whose methods are its
+capabilities. A *task* asks for one capability and returns numbers. A *data set* knows where its
+cells come from. Each lives in a file of its own that ends in `MODEL =`, `TASK =` or `DATASET =`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+    from trainables.store import Store
+
+
+class Cells(Protocol):
+    """An AnnData of prepared cells, as `trainables.cells.open_cells` gives it: what we rely on.
+
+    `X`: natural-log log1p of counts scaled to a library size of 1e4, CSR float32 (cells x genes);
+    `layers["counts"]`: raw integer counts, when the source has them;
+    `obs["cell_type"]`, `obs["batch"]`: categorical; `obs["split"]` only where a task marks rows;
+    `var_names`: gene symbols; `uns["gauntlet"]`: {"dataset", "sha256", "has_counts", "notes"},
+    notes being what a reader must know.
+    """
+
+    X: csr_matrix
+    layers: dict[str, csr_matrix]
+    obs: pd.DataFrame
+    var: pd.DataFrame
+    uns: dict[str, Any]
+    obs_names: pd.Index
+    var_names: pd.Index
+    n_obs: int
+    n_vars: int
+
+
+Matrix: TypeAlias = "np.ndarray"
+Labels: TypeAlias = "np.ndarray"
+Metrics: TypeAlias = dict[str, float]
+"""Metric name to value. Names are `test/...`, `valid/...` or bare; `n_...` are counts of cells."""
+
+
+class NotApplicable(Exception):
+    """This model cannot do this task on these cells, and that is an answer, not a failure."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a model before it is built."""
+
+    summary: str
+    version: int = 1
+    """Goes up whenever the model's numbers change; it is part of every trial id."""
+    wants: Literal["lognorm", "counts"] = "lognorm"
+    cpus: int = 1
+    gpus: float = 0.0
+    memory_gb: float = 1.0
+    extra: str | None = None
+    citation: str = ""
+    licence: str = "Apache-2.0"
+
+
+def _nothing(*_: Any) -> None:
+    """What a trial's messages come to when nobody listens."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that a trial receives from outside."""
+
+    seed: int
+    scratch: Path
+    store: Store
+    device: str = "cpu"
+    cpus: int = 1
+    report: Callable[[Metrics], None] = _nothing
+    """Progress, epoch by epoch: a scheduler, a tracker or a test's `list.append` listens."""
+    save: Callable[[str, pd.DataFrame], None] = _nothing
+    """Keeps a table beside the trial's record; the name ends in `.parquet` or `.csv`."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What an annotator says of cells whose labels it never saw, in the order of the cells."""
+
+    test: Labels
+    valid: Labels
+    notes: dict[str, float] = field(default_factory=dict)
+    """Numbers worth keeping, such as a regularisation strength that was chosen inside."""
+
+
+@runtime_checkable
+class Annotator(Protocol):
+    """Names cell types after seeing labelled examples."""
+
+    def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
+        """Labels for `valid` and `test`; `test` carries no labels to read."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Gives each cell coordinates, without labels."""
+
+    def embed(self, cells: Cells, ctx: Context) -> Matrix:
+        """A float32 array, cells x dimensions, rows in the order of `cells`.
+
+        Where `obs["split"]` is present, anything fitted is fitted on its "train" rows alone.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a model was asked to give back, and what it gave: two arrays, cells x genes."""
+
+    asked: Matrix
+    given: Matrix
+
+
+@runtime_checkable
+class Reconstructor(Protocol):
+    """Gives expression back."""
+
+    def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction: ...
+
+
+@runtime_checkable
+class Pretrainer(Protocol):
+    """Learns weights from cells without labels."""
+
+    def pretrain(self, train: Cells, valid: Cells, ctx: Context) -> Path: ...
+
+
+CAPABILITIES: tuple[type, ...] = (Annotator, Embedder, Reconstructor, Pretrainer)
+
+
+class Task(Protocol):
+    """A question put to a model: a frozen dataclass whose fields are the question's parameters.
+
+    A task that can be asked with fewer labelled cells has a field `fraction`.
+    """
+
+    needs: ClassVar[type]
+    version: ClassVar[int]
+    summary: ClassVar[str]
+    headline: ClassVar[str]
+    """The metric a reader looks at first, such as "test/macro_f1"."""
+
+    @property
+    def protocol(self) -> str:
+        """How cells were split, in words, for tables."""
+        ...
+
+    def __call__(self, model: Any, cells: Cells, ctx: Context) -> Metrics: ...
+
+    def check(self, cells: Cells) -> None:
+        """Raise ValueError, in one sentence, when these cells cannot answer the question."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Cells of one source.
+
+    `sha256` is their content's identity and may be known before anything is read.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    def read(self) -> Any:
+        """An AnnData with `obs["cell_type"]`, perhaps `obs["batch"]`, and counts or log values."""
+        ...

@@ -1,0 +1,69 @@
+"""Content-addressed artifacts: made once, whole or not at all, then only read."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    >>> canonical({"b": 1, "a": (2.0, None)})
+    '{"a":[2.0,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of artifacts, each a folder named by the hash of its recipe."""
+
+    root: Path
+
+    def home(self, recipe: Mapping[str, Any]) -> Path:
+        """Where the artifact of this recipe is, or would be."""
+        key = digest(dict(recipe))
+        return self.root / key[:2] / key
+
+    def get(self, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """The artifact's folder; on a miss `make(draft)` fills it first.
+
+        A process that dies while making leaves only a draft, which nobody reads. Two processes
+        that make the same artifact both succeed, and one copy stays.
+        """
+        home = self.home(recipe)
+        if home.exists():
+            return home
+        draft = self.root / "drafts" / uuid.uuid4().hex
+        draft.mkdir(parents=True)
+        try:
+            make(draft)
+            (draft / "recipe.json").write_text(canonical(dict(recipe)))
+            home.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                draft.rename(home)  # readers see a whole artifact or none
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return home

@@ -1,0 +1,113 @@
+"""A trial: a model meets a task on a data set with a seed, named by all that decides its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+from trainables import catalog
+from trainables.cells import open_cells, prepare, recipe
+from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable
+from trainables.store import Store, digest
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell of a design. `id` is the same wherever and whenever it is run."""
+
+    model: str
+    task: str
+    dataset: str
+    seed: int
+    fraction: float = 1.0
+    model_params: Mapping[str, Any] = field(default_factory=dict)
+    task_params: Mapping[str, Any] = field(default_factory=dict)
+    dataset_sha256: str = ""
+    """The data set's content; left empty, the catalog's data set of that name says it."""
+
+    def __post_init__(self) -> None:
+        if not self.dataset_sha256:
+            object.__setattr__(self, "dataset_sha256", catalog.dataset(self.dataset).sha256)
+
+    def spelled_out(self) -> dict[str, Any]:
+        """Everything that decides the result, every default included.
+
+        Raises LookupError for a name or parameter that nobody knows.
+        """
+        return {
+            "model": self.model,
+            "model_version": catalog.version(self.model),
+            "model_params": catalog.spelled_out(catalog.model(self.model, self.model_params)),
+            "task": self.task,
+            "task_version": catalog.find("tasks", self.task).version,
+            "task_params": catalog.spelled_out(self.the_task()) | {"fraction": self.fraction},
+            "dataset": self.dataset,
+            "dataset_sha256": self.dataset_sha256,
+            "dataset_preparation": recipe(self.dataset_sha256)["version"],
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """The first 16 hex digits of the sha256 of the canonical JSON of `spelled_out()`."""
+        return digest(self.spelled_out())[:16]
+
+    def spec(self) -> dict[str, Any]:
+        """The fields, ready for JSON: `Trial(**spec)` is the same trial again."""
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "model_params": dict(self.model_params),
+            "task_params": dict(self.task_params),
+        }
+
+    def the_task(self) -> Any:
+        """The task, told its fraction where it takes one."""
+        cls = catalog.find("tasks", self.task)
+        params = dict(self.task_params)
+        if "fraction" in catalog.fields(cls):
+            params["fraction"] = self.fraction
+        elif self.fraction != 1:
+            raise ValueError(f"{self.task} uses no labels, so it takes no fraction {self.fraction}")
+        return catalog.build(cls, self.task, params)
+
+    def check(self, cells: Cells) -> None:
+        """Raise NotApplicable or ValueError, in one sentence, when this cannot be run."""
+        task, built = self.the_task(), catalog.model(self.model, self.model_params)
+        if not isinstance(built, task.needs):
+            offers = [c.__name__ for c in CAPABILITIES if isinstance(built, c)]
+            raise NotApplicable(
+                f"{self.model} is {' and '.join(map(article, offers))}, and {self.task} needs"
+                f" {article(task.needs.__name__)}"
+            )
+        if catalog.card(self.model).wants == "counts" and not cells.uns["gauntlet"]["has_counts"]:
+            raise ValueError(
+                f"{self.model} wants raw counts and {self.dataset} has none: put integer counts"
+                " in layers['counts'], or leave the model out"
+            )
+        try:
+            task.check(cells)
+        except ValueError as error:
+            raise ValueError(f"{self.dataset}: {error}") from None
+
+    def cells(self, store: Store) -> Cells:
+        """The prepared cells, from the store; a catalog's own data set is prepared on the spot."""
+        home = store.home(recipe(self.dataset_sha256))
+        if not home.exists():
+            home = prepare(catalog.dataset(self.dataset), store)
+        return open_cells(home)
+
+    def run(self, ctx: Context) -> Metrics:
+        """Do it; metrics by name, and `n_...` counts of cells."""
+        cells = self.cells(ctx.store)
+        self.check(cells)
+        built = catalog.model(self.model, self.model_params)
+        return self.the_task()(built, cells, replace(ctx, seed=self.seed))
+
+
+def article(noun: str) -> str:
+    """>>> article("Embedder"), article("Probe")
+    ('an embedder', 'a probe')
+    """
+    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun.lower()}"
