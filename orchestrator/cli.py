@@ -1,0 +1,437 @@
+"""The `gauntlet` command: thin words over `run`, `plan` and the analysis."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Does this foundation model beat logistic regression on my cells, and am I sure?",
+    epilog="Start with: gauntlet run quickstart",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FAILED, BAD_INPUT, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
+
+
+class Kind(StrEnum):
+    models = "models"
+    tasks = "tasks"
+    datasets = "datasets"
+    sweeps = "sweeps"
+
+
+class Format(StrEnum):
+    table = "table"
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+
+
+class Test(StrEnum):
+    auto = "auto"
+    paired = "paired"
+    welch = "welch"
+    student = "student"
+    wilcoxon = "wilcoxon"
+    nadeau_bengio = "nadeau-bengio"
+
+
+Storage = Annotated[
+    Path,
+    typer.Option(help="Where records, artifacts and MLflow live.", envvar="GAUNTLET_STORAGE"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to the sweep: seeds=10, fractions=[0.1,1], logreg.C=0.1, task.test=0.3",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Your own cells (.h5ad) instead of the sweep's data sets."),
+]
+LabelKey = Annotated[
+    str | None, typer.Option(help="Column of obs with the cell types [default: cell_type].")
+]
+BatchKey = Annotated[
+    str | None, typer.Option(help="Column of obs with the batches [default: batch, if there].")
+]
+MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        help="An MLflow server [default: SQLite in the storage].", envvar="MLFLOW_TRACKING_URI"
+    ),
+]
+DEFAULT_STORAGE = Path("gauntlet-runs")
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(show_default=False)] = None, as_json: AsJson = False
+) -> None:
+    """Name the models, tasks, data sets and sweeps there are.
+
+    [dim]gauntlet list models[/dim]
+    """
+    from orchestrator import show
+
+    found = {k: show.listing(k) for k in ([kind.value] if kind else [k.value for k in Kind])}
+    if as_json:
+        return print_json(found)
+    for name, entries in found.items():
+        show.table(name, entries)
+
+
+@app.command("show")
+def show_(name: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Say all that is known of a model, task, data set, sweep or trial.
+
+    [dim]gauntlet show pca+probe[/dim]
+    """
+    from orchestrator import show
+
+    found = show.everything(name, storage)
+    if as_json:
+        return print_json(found)
+    for what, facts in found.items():
+        show.facts(f"{name} ({what})", facts)
+
+
+@app.command()
+def plan(
+    sweep: str,
+    changes: Changes = None,
+    data: Data = None,
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    min_cells: MinCells = 0,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a sweep would run, what is known already, and what the rest may cost.
+
+    [dim]gauntlet plan quickstart seeds=10[/dim]
+    """
+    from orchestrator import show
+    from orchestrator.planning import plan as make_plan
+
+    chosen = own_cells(sweep, data, label_key, batch_key, min_cells)
+    summary = make_plan(chosen, storage, **parsed(changes)).summary()
+    if as_json:
+        return print_json(summary)
+    show.plan_summary(summary)
+
+
+@app.command()
+def run(
+    sweep: str,
+    changes: Changes = None,
+    data: Data = None,
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    min_cells: MinCells = 0,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster [default: Ray on this machine].")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(help="Run at most this many trials at once.", min=1)
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run what a sweep still lacks, then compare and report. Run it again to resume.
+
+    [dim]gauntlet run quickstart[/dim]
+    [dim]gauntlet run quickstart --data mine.h5ad --label-key celltype --batch-key donor[/dim]
+    """
+    from orchestrator.driver import Silent
+    from orchestrator.driver import run as run_sweep
+    from orchestrator.progress import Progress
+
+    ran = run_sweep(
+        own_cells(sweep, data, label_key, batch_key, min_cells),
+        storage,
+        tracking_uri=tracking_uri,
+        address=address,
+        max_concurrent=max_concurrent,
+        only=only,
+        display=Silent() if as_json else Progress(),
+        **parsed(changes),
+    )
+    conclude(ran, storage, tracking_uri, as_json)
+
+
+@app.command()
+def retry(
+    sweep: str,
+    only: Annotated[
+        str | None, typer.Option(help="Only this outcome: failed, out_of_memory, timeout.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the trials of a recorded sweep again that failed.
+
+    [dim]gauntlet retry quickstart --only out_of_memory[/dim]
+    """
+    from orchestrator.driver import Silent
+    from orchestrator.driver import retry as retry_sweep
+    from orchestrator.progress import Progress
+
+    ran = retry_sweep(
+        sweep,
+        storage,
+        only=only,
+        tracking_uri=tracking_uri,
+        address=address,
+        display=Silent() if as_json else Progress(),
+    )
+    conclude(ran, storage, tracking_uri, as_json)
+
+
+@app.command()
+def status(
+    sweep: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Count the trials of one sweep, or of all, by outcome."""
+    from analysis.results import find_storage
+    from orchestrator import show
+
+    found = show.statuses(find_storage(storage), sweep)
+    print_json(found) if as_json else show.table("sweeps", found)
+
+
+@app.command()
+def results(
+    sweep: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    where: Annotated[
+        str | None, typer.Option(help="An SQL condition: \"model = 'logreg' and fraction < 1\".")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Print the tidy table: a row per trial and metric.
+
+    [dim]gauntlet results quickstart --where "metric = 'test/macro_f1'"[/dim]
+    [dim]gauntlet results quickstart --format parquet --out quickstart.parquet[/dim]
+    """
+    from analysis import results as table_of
+    from orchestrator import show
+
+    table = table_of(sweep, storage, where)
+    if format is Format.table and out is None:
+        return show.result_rows(table)
+    if format is Format.parquet:
+        if out is None:
+            raise ValueError("parquet is not text; name a file with --out FILE")
+        return table.to_parquet(out, index=False)
+    text = (
+        table.to_json(orient="records", indent=1)
+        if format is Format.json
+        else table.to_csv(index=False)
+    )
+    typer.echo(text) if out is None else out.write_text(text)
+
+
+@app.command()
+def compare(
+    a: str,
+    b: str,
+    sweep: Annotated[str | None, typer.Option(help="[default: the last one run]")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
+    metric: Annotated[str | None, typer.Option(help="[default: the task's headline]")] = None,
+    test: Annotated[Test, typer.Option(help="Which test; auto says why.")] = Test.auto,
+    margin: Annotated[
+        float | None, typer.Option(help="Differences inside +- this count as none.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Is model A better than model B, and am I sure?
+
+    [dim]gauntlet compare logreg pca+probe --metric test/accuracy[/dim]
+    """
+    from analysis.conclusion import compared
+
+    rows = compared(
+        storage, sweep, a=a, b=b, dataset=dataset, metric=metric, test=test.value, margin=margin
+    )
+    show_comparison(rows, as_json)
+
+
+@app.command()
+def report(
+    sweep: Annotated[str | None, typer.Argument(show_default="the last one run")] = None,
+    out: Annotated[Path | None, typer.Option(help="[default: STORAGE/reports/SWEEP.html]")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write the report of a sweep: one HTML file, verdict first."""
+    from analysis.conclusion import write_report
+
+    typer.echo(write_report(storage, sweep, out))
+
+
+@app.command()
+def failures(
+    sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Group what went wrong by its reason, with one trace each."""
+    from analysis.results import find_storage
+    from orchestrator import show
+
+    found = show.failures(find_storage(storage), sweep)
+    print_json(found) if as_json else show.failure_groups(found)
+
+
+@app.command()
+def sync(
+    sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Send to MLflow what it has not got yet; as often as you like."""
+    from analysis.results import find_storage
+    from orchestrator.records import recorded_sweeps
+    from orchestrator.tracking import sync_all
+
+    names = [sweep] if sweep else recorded_sweeps(find_storage(storage))
+    for name, count in sync_all(storage, names, tracking_uri).items():
+        typer.echo(f"{name}: {count} trials mirrored")
+
+
+@app.command()
+def ui(
+    storage: Storage = DEFAULT_STORAGE,
+    port: Annotated[int, typer.Option(help="Where to listen on this machine.")] = 5000,
+) -> None:
+    """Open MLflow on this storage, for this machine only, until Ctrl-C."""
+    from analysis.results import find_storage
+    from orchestrator.tracking import default_uri
+
+    where = default_uri(find_storage(storage))
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight idle processes
+    typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
+    os.execv(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port)])
+
+
+@app.command()
+def doctor(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Check that this machine can run sweeps, and say what to do where it cannot."""
+    from orchestrator import doctor as checks
+    from orchestrator import show
+
+    found = checks.examine(storage)
+    print_json(found) if as_json else show.table("doctor", found)
+    if not all(check["ok"] for check in found):
+        raise typer.Exit(CHECK_FAILED)
+
+
+def own_cells(
+    sweep: str, data: Path | None, label_key: str | None, batch_key: str | None, min_cells: int
+) -> Any:
+    """The sweep, or the same sweep on the user's own cells under a name of its own."""
+    from dataclasses import replace
+
+    from orchestrator.records import slug
+    from orchestrator.sweep import find_sweep
+    from trainables.userdata import UserFile
+
+    chosen = find_sweep(sweep)
+    if data is None:
+        if label_key or batch_key or min_cells:
+            raise ValueError("--label-key, --batch-key and --min-cells describe --data FILE.h5ad")
+        return chosen
+    cells = UserFile(data, label_key, batch_key, min_cells)
+    return replace(chosen, datasets=[cells], name=f"{chosen.name}-{slug(cells.name)}")
+
+
+def parsed(changes: list[str] | None) -> dict[str, Any]:
+    """`key=value` words; values are JSON where they can be, else plain text."""
+    found = {}
+    for word in changes or []:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} is no change to the sweep; write KEY=VALUE, as in seeds=10")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -> None:
+    """What a run ends with: the comparison, the report, what to do next, the exit code."""
+    from dataclasses import asdict
+
+    from analysis.conclusion import preregistered, write_report
+    from orchestrator import show
+
+    rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
+    page = write_report(storage, ran.sweep, None, rows) if rows is not None else None
+    if as_json:
+        table = [] if rows is None else json.loads(rows.to_json(orient="records"))
+        print_json({**asdict(ran), "comparison": table, "report": page and str(page)})
+    else:
+        show.ending(ran, rows, page, storage, tracking_uri)
+    if ran.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if ran.failed:
+        raise typer.Exit(FAILED)
+
+
+def show_comparison(rows: Any, as_json: bool) -> None:
+    """Rows of `analysis.compare`, for eyes or for programs."""
+    from orchestrator import show
+
+    if as_json:
+        return print_json(json.loads(rows.to_json(orient="records")))
+    show.comparison(rows)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
+    typer.echo(json.dumps(value, indent=1))
+
+
+def main() -> None:
+    """Run the command; input that cannot be used ends in one sentence and exit code 2.
+
+    With GAUNTLET_DEBUG=1 the sentence comes with its trace.
+    """
+    try:
+        app()
+    except (LookupError, ValueError, FileNotFoundError) as error:
+        # subclasses such as KeyError are our own mistakes, and deserve their trace
+        ours = type(error) in (LookupError, ValueError, FileNotFoundError)
+        if not ours or os.environ.get("GAUNTLET_DEBUG"):
+            raise
+        typer.secho(f"gauntlet: {error}", fg="red", err=True)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

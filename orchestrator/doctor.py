@@ -1,0 +1,90 @@
+"""Can this machine run sweeps? Each check says what it found and how to mend it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+Check = dict[str, Any]
+
+NEEDED = ("ray", "mlflow", "scanpy", "anndata", "scikit-learn", "scikit-network", "numpy", "scipy")
+LEAST_FREE_GB = 2.0
+
+
+def examine(storage: Path) -> list[Check]:
+    """Every check: {"check", "ok", "found", "advice"}."""
+    return [
+        python(),
+        *(package(name) for name in NEEDED),
+        cores(),
+        gpus(),
+        free_disk(storage),
+        writable(storage),
+    ]
+
+
+def check(name: str, ok: bool, found: Any, advice: str) -> Check:
+    """One finding; the advice is kept only where it is needed."""
+    return {"check": name, "ok": ok, "found": str(found), "advice": "" if ok else advice}
+
+
+def python() -> Check:
+    """The interpreter."""
+    fits = (3, 11) <= tuple(map(int, platform.python_version_tuple()[:2])) < (3, 14)
+    return check("python", fits, platform.python_version(), "install Python 3.11, 3.12 or 3.13")
+
+
+def package(name: str) -> Check:
+    """A package we cannot do without."""
+    try:
+        return check(name, True, importlib.metadata.version(name), "")
+    except importlib.metadata.PackageNotFoundError:
+        return check(name, False, "missing", f"run: uv sync (or pip install {name})")
+
+
+def cores() -> Check:
+    """How many trials fit side by side."""
+    return check("cores", True, len(os.sched_getaffinity(0)) if LINUX else os.cpu_count(), "")
+
+
+def gpus() -> Check:
+    """GPUs are welcome, never needed."""
+    found = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    return check("gpus", True, len(found), "")
+
+
+def free_disk(storage: Path) -> Check:
+    """Room for results."""
+    there = next(
+        place for place in (storage.resolve(), *storage.resolve().parents) if place.exists()
+    )
+    free = shutil.disk_usage(there).free / 1e9
+    advice = f"free some space, or put results elsewhere with --storage (now {there})"
+    return check("disk", free > LEAST_FREE_GB, f"{free:.0f} GB free", advice)
+
+
+def writable(storage: Path) -> Check:
+    """The storage keeps records by hard link and rename, which some network folders refuse."""
+    probe = storage / f".doctor-{uuid.uuid4().hex}"
+    created = not storage.exists()
+    try:
+        probe.mkdir(parents=True)
+        (probe / "a").write_text("")
+        os.link(probe / "a", probe / "b")
+        (probe / "b").rename(probe / "c")
+    except OSError as error:
+        advice = "choose a folder that can be written and hard-linked with --storage"
+        return check("storage", False, f"{storage}: {error.strerror}", advice)
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
+        if created:
+            shutil.rmtree(storage, ignore_errors=True)
+    return check("storage", True, storage, "")
+
+
+LINUX = hasattr(os, "sched_getaffinity")

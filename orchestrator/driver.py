@@ -1,0 +1,221 @@
+"""A sweep from its name to its records: plan, prepare, run what is missing, mirror."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.execute import Done, record_of
+from orchestrator.planning import Plan, plan
+from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
+from orchestrator.sweep import Sweep, find_dataset
+from orchestrator.tracking import Mirroring, Syncer
+from trainables.cells import open_cells, prepare
+from trainables.protocols import NotApplicable
+from trainables.store import Store
+from trainables.trial import Trial
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a run."""
+
+    sweep: str
+    planned: int
+    ran: int
+    statuses: dict[str, int]
+    seconds: float
+    interrupted: bool
+    untracked: str
+    """Why MLflow does not show everything yet, or ""."""
+
+    @property
+    def unfinished(self) -> int:
+        return self.planned - sum(self.statuses.values())
+
+    @property
+    def failed(self) -> int:
+        return sum(n for s, n in self.statuses.items() if s not in ("ok", "not_applicable"))
+
+
+class Display(Protocol):
+    """Shows progress; the command has a rich one."""
+
+    def __enter__(self) -> Display: ...
+    def __exit__(self, *_: object) -> None: ...
+    def note(self, text: str) -> None: ...
+    def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
+    def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def note(self, text: str) -> None: ...
+    def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
+    def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
+
+
+def run(
+    sweep: str | Sweep,
+    storage: str | Path = "gauntlet-runs",
+    *,
+    tracking_uri: str | None = None,
+    address: str | None = None,
+    max_concurrent: int | None = None,
+    only: str | None = None,
+    display: Display | None = None,
+    **changes: Any,
+) -> Ran:
+    """Run the trials of a sweep that have no settled record, and mirror all of them to MLflow.
+
+    `only` limits this to one model's trials; the sweep's plan stays whole. Running the same again
+    resumes. Raises LookupError or ValueError, before anything is started, for unknown names and
+    for cells that the sweep cannot use.
+    """
+    planned = plan(sweep, storage, **changes)
+    if only is not None and only not in planned.sweep.models:
+        raise LookupError(
+            f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
+        )
+    job = Job(planned.sweep.name, planned.trials, planned.storage, tracking_uri, address)
+    with display or Silent() as shown:
+        missing = [t for t in ready(planned, shown) if only in (None, t.model)]
+        write_manifest(planned.storage, planned.manifest())
+        return carry_out(job, missing, shown, max_concurrent)
+
+
+def retry(
+    sweep: str,
+    storage: str | Path = "gauntlet-runs",
+    *,
+    only: str | None = None,
+    tracking_uri: str | None = None,
+    address: str | None = None,
+    display: Display | None = None,
+) -> Ran:
+    """Run a recorded sweep's failed trials again, or only those of one outcome.
+
+    Raises LookupError for a sweep that was never run here, ValueError for an outcome that is
+    never retried.
+    """
+    manifest = read_manifest(Path(storage), sweep)
+    if only in SETTLED:
+        raise ValueError(f"a trial that is {only!r} stands; retry what failed, or is out_of_memory")
+    trials = [Trial(**spec) for spec in manifest["trials"].values()]
+    records = {
+        r["trial_id"]: r["status"] for r in Ledger(Path(storage)).current(manifest["trials"])
+    }
+    unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
+    failed = [trial for trial in trials if trial.id in unsettled]
+    job = Job(sweep, trials, Path(storage), tracking_uri, address)
+    with display or Silent() as shown:
+        return carry_out(job, failed, shown)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A sweep's trials and where they run."""
+
+    sweep: str
+    trials: list[Trial]
+    storage: Path
+    tracking_uri: str | None
+    address: str | None
+
+
+def carry_out(
+    job: Job, missing: list[Trial], display: Display, max_concurrent: int | None = None
+) -> Ran:
+    """Run what is missing, mirror everything, and say what came of it."""
+    started = time.perf_counter()
+    interrupted = False
+    with Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri)) as mirroring:
+        if missing:
+            display.begin(job.trials, missing)
+            interrupted = go(job, missing, display, max_concurrent)
+    records = Ledger(job.storage).current([trial.id for trial in job.trials])
+    return Ran(
+        sweep=job.sweep,
+        planned=len(job.trials),
+        ran=len(missing),
+        statuses=dict(Counter(record["status"] for record in records)),
+        seconds=round(time.perf_counter() - started, 1),
+        interrupted=interrupted,
+        untracked=mirroring.trouble,
+    )
+
+
+def ready(planned: Plan, display: Display) -> list[Trial]:
+    """The trials to run, their cells prepared, after every check that needs no computing.
+
+    A trial that does not apply is recorded as such here. Raises ValueError for the first trial
+    that cannot run on these cells.
+    """
+    store = Store(planned.storage / "store")
+    sources = {s.name: s for s in map(find_dataset, planned.sweep.datasets)}
+    cells = {}
+    for name in sorted({trial.dataset for trial in planned.to_run}):
+        cells[name] = open_cells(prepare(sources[name], store))
+        for note in cells[name].uns["gauntlet"]["notes"]:
+            display.note(f"{name}: {note}")
+    missing, declined = [], []
+    for trial in planned.to_run:
+        try:
+            trial.check(cells[trial.dataset])
+            missing.append(trial)
+        except NotApplicable as reason:
+            declined.append((trial, str(reason)))
+    for trial, reason in declined:  # after all checks: bad input leaves nothing behind
+        done = Done(status="not_applicable", reason=reason)
+        Ledger(planned.storage).commit(record_of(trial, done, code_version()))
+    return missing
+
+
+def go(job: Job, trials: list[Trial], display: Display, max_concurrent: int | None) -> bool:
+    """Run trials on Ray, shown as they go; True when Ctrl-C stopped them."""
+    from orchestrator.launch import connected, launch
+
+    ended: set[str] = set()
+
+    def watch(what: str, trial: Trial, record: Record | None) -> None:
+        if record is not None:
+            ended.add(trial.id)
+        display.watch(what, trial, record)
+
+    try:
+        with connected(job.address):
+            launch(
+                trials,
+                job.storage,
+                code_version=code_version(),
+                watch=watch,
+                max_concurrent=max_concurrent,
+                autoscaling=job.address is not None,
+            )
+    except KeyboardInterrupt:
+        return True
+    return len(ended) < len(trials)  # Tune swallows the first Ctrl-C and just stops early
+
+
+def code_version() -> str:
+    """The package's version, with the commit where it runs from a checkout."""
+    own = version("sc-gauntlet")
+    here = Path(__file__).parent.parent
+    if not (here / ".git").exists():
+        return own
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return own
+    return f"{own}+{asked.stdout.strip()}" if asked.returncode == 0 else own

@@ -1,0 +1,209 @@
+"""One trial from start to record, whatever happens on the way; no scheduler in here."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.records import Ledger, Record, now
+from trainables import catalog
+from trainables.protocols import Context, Metrics, NotApplicable
+from trainables.store import Store
+from trainables.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def execute(
+    trial: Trial,
+    storage: Path,
+    *,
+    code_version: str,
+    report: Callable[[Metrics], None] = lambda metrics: None,
+) -> Record:
+    """Run a trial, keep its artifacts, commit its record, and give the record that stands.
+
+    A settled trial is not run again. Every error of the trial becomes its outcome, with a
+    one-line reason and the full trace.
+    """
+    ledger = Ledger(storage)
+    if (known := ledger.settled(trial.id)) is not None:
+        return known
+    scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
+    try:
+        done = attempt(trial, storage, scratch, report)
+        keep_artifacts(storage, trial.id, scratch / "artifacts")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    record = record_of(trial, done, code_version)
+    if not ledger.commit(record):
+        return ledger.settled(trial.id) or record  # another worker was first; its result stands
+    return record
+
+
+COSTS = ("wall_s", "cpu_s", "gpu_s", "peak_rss_mb", "peak_gpu_mb")
+
+
+@dataclass
+class Done:
+    """What happened."""
+
+    status: str = "ok"
+    reason: str = ""
+    trace: str = ""
+    metrics: Metrics = field(default_factory=dict)
+    history: list[Metrics] = field(default_factory=list)
+    started_at: str = field(default_factory=now)
+    cost: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
+
+
+def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metrics], None]) -> Done:
+    """Run the trial once, measuring it, and turn any error into an outcome."""
+    done = Done()
+    artifacts = scratch / "artifacts"
+    artifacts.mkdir()
+
+    def progress(metrics: Metrics) -> None:
+        done.history.append(metrics)
+        report(metrics)
+
+    card = catalog.card(trial.model)
+    ctx = Context(
+        seed=trial.seed,
+        scratch=scratch,
+        store=Store(storage / "store"),
+        cpus=card.cpus,
+        report=progress,
+        save=lambda name, table: save_table(artifacts / name, table),
+    )
+    with measured(done.cost), log_to(artifacts / "log.txt"):
+        try:
+            with threads(card.cpus):
+                done.metrics = trial.run(ctx)
+        except NotApplicable as reason:
+            done.status, done.reason = "not_applicable", one_line(reason)
+        except Exception as error:  # noqa: BLE001  every error of a trial is data, kept in full
+            out_of_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+            done.status = "out_of_memory" if out_of_memory else "failed"
+            done.reason = one_line(error)
+            done.trace = traceback.format_exc()
+            print(done.trace)
+    return done
+
+
+def record_of(trial: Trial, done: Done, code_version: str) -> Record:
+    """The record of a trial: what was asked, what came of it, and what it cost."""
+    metrics = {k: float(v) for k, v in done.metrics.items() if not k.startswith("n_")}
+    return {
+        "trial_id": trial.id,
+        "status": done.status,
+        "reason": done.reason,
+        "trial": trial.spelled_out(),
+        "protocol": getattr(trial.the_task(), "protocol", ""),
+        "metrics": metrics,
+        "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
+        "history": done.history,
+        "cost": done.cost,
+        "trace": done.trace,
+        "code_version": code_version,
+        "python": platform.python_version(),
+        "started_at": done.started_at,
+        "ended_at": now(),
+        "hostname": platform.node(),
+    }
+
+
+def lost(trial: Trial, reason: str, code_version: str) -> Record:
+    """The record of a trial whose worker died more often than we retry."""
+    status = "out_of_memory" if "OutOfMemory" in reason else "failed"
+    return record_of(trial, Done(status=status, reason=one_line(reason)), code_version)
+
+
+def one_line(reason: Any) -> str:
+    """The first line of a message, or the error's name where it has none.
+
+    >>> one_line(ValueError("no cells" + chr(10) + "at all")), one_line(KeyError())
+    ('no cells', 'KeyError')
+    """
+    text = str(reason).strip().split("\n")[0][:400]
+    return text or type(reason).__name__
+
+
+@contextlib.contextmanager
+def measured(cost: dict[str, float]) -> Iterator[None]:
+    """Fill `cost` with seconds of wall and CPU and the peak resident memory of what runs inside."""
+    reset_peak_memory()
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        yield
+    finally:
+        cost["wall_s"] = round(time.perf_counter() - wall, 4)
+        cost["cpu_s"] = round(time.process_time() - cpu, 4)
+        cost["peak_rss_mb"] = round(peak_memory_mb(), 1)
+
+
+def reset_peak_memory() -> None:
+    """Forget the peak that an earlier trial left in this warm process, where Linux lets us."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """The process's peak resident memory since the last reset, in MB."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextlib.contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Keep what a trial prints and warns; an empty log leaves no file."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    finally:
+        if said.getvalue():
+            path.write_text(said.getvalue())
+
+
+def threads(cpus: int) -> contextlib.AbstractContextManager:
+    """As many BLAS and OpenMP threads as the trial was given cores: sums then round the same way
+    alone and among others."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=cpus)
+
+
+def save_table(path: Path, table: pd.DataFrame) -> None:
+    """Parquet for tables of cells, CSV for summaries that people open."""
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False)
+
+
+def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
+    """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
+    home = storage / "artifacts" / trial_id
+    incoming = home.with_name(f".{trial_id}-{os.getpid()}")
+    shutil.rmtree(incoming, ignore_errors=True)
+    shutil.copytree(draft, incoming)
+    shutil.rmtree(home, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another worker has just put the same files there
+        incoming.rename(home)
+    shutil.rmtree(incoming, ignore_errors=True)

@@ -1,0 +1,160 @@
+"""A list of trials on Ray Tune: warm workers, retries for lost ones, one callback to watch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+QUIET = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else `uv run` ships the folder and re-installs it
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # five files a trial that nobody reads
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU shall see none
+    "RAY_TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}
+for key, value in QUIET.items():
+    os.environ.setdefault(key, value)  # Ray reads these when it is imported
+
+import ray
+from ray import tune
+
+from orchestrator.execute import execute, lost
+from orchestrator.planning import resources
+from orchestrator.records import Ledger, Record
+from trainables.trial import Trial
+
+LOST_WORKERS = 2
+"""How often a trial whose worker died is started again. Errors of a trial itself are recorded at
+once and never retried: they would only happen again."""
+
+Watch = Callable[[str, Trial, Record | None], None]
+"""Told ("started" | "ended", trial, its record once it has ended)."""
+
+
+def launch(
+    trials: Sequence[Trial],
+    storage: Path,
+    *,
+    code_version: str,
+    watch: Watch,
+    max_concurrent: int | None = None,
+    autoscaling: bool = False,
+) -> None:
+    """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
+
+    Raises ValueError for a trial that no machine can hold, unless the cluster may still grow.
+    """
+    table = {trial.id: trial for trial in trials}
+    if not autoscaling:
+        refuse_what_never_fits(table)
+    scratch = storage / "ray"
+    with reserved(scratch):
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(
+                    run_one, table=table, storage=str(storage.resolve()), code_version=code_version
+                ),
+                lambda config: tune.PlacementGroupFactory(
+                    [resources(table[config["trial"]].model)]
+                ),
+            ),
+            param_space={"trial": tune.grid_search(list(table))},
+            tune_config=tune.TuneConfig(
+                reuse_actors=True, max_concurrent_trials=max_concurrent or 0
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(scratch.resolve()),
+                verbose=0,
+                callbacks=[Watcher(table, storage, code_version, watch)],
+                failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+            ),
+        ).fit()
+
+
+def refuse_what_never_fits(table: dict[str, Trial]) -> None:
+    """Raise ValueError for a model that asks for more than the connected Ray has.
+
+    Ray would wait for ever for a machine that never comes.
+    """
+    there = ray.cluster_resources()
+    for model in sorted({trial.model for trial in table.values()}):
+        for what, wanted in resources(model).items():
+            if wanted > there.get(what, 0):
+                raise ValueError(
+                    f"{model} asks for {wanted:g} {what} and this machine has"
+                    f" {there.get(what, 0):g}; leave it out, or name a cluster with --address"
+                )
+
+
+def run_one(config: dict[str, Any], table: dict, storage: str, code_version: str) -> None:
+    """The trainable: one trial, on a worker that stays warm for the next."""
+    record = execute(
+        table[config["trial"]], Path(storage), code_version=code_version, report=tune.report
+    )
+    tune.report({"status": record["status"]})
+
+
+class Watcher(tune.Callback):
+    """Tells what Tune sees, and writes the record that a lost worker no longer could."""
+
+    def __init__(self, table: dict[str, Trial], storage: Path, code_version: str, watch: Watch):
+        self.table, self.ledger = table, Ledger(storage)
+        self.code_version, self.watch = code_version, watch
+
+    def on_trial_start(self, iteration, trials, trial, **info) -> None:
+        self.watch("started", self.table[trial.config["trial"]], None)
+
+    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+        ours = self.table[trial.config["trial"]]
+        self.watch("ended", ours, self.ledger.last(ours.id))
+
+    def on_trial_error(self, iteration, trials, trial, **info) -> None:
+        if trial.num_failures <= LOST_WORKERS:
+            return  # Tune starts it again
+        ours = self.table[trial.config["trial"]]
+        reason = f"its worker died {trial.num_failures} times: {last_line(trial.get_error())}"
+        self.ledger.commit(lost(ours, reason, self.code_version))
+        self.watch("ended", ours, self.ledger.last(ours.id))
+
+
+def last_line(error: Any) -> str:
+    """The end of an error's text, where Ray says what happened."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else "no message"
+
+
+@contextlib.contextmanager
+def reserved(scratch: Path) -> Iterator[None]:
+    """A folder for Tune's own state. Resuming never reads it: the records say what is done."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def connected(address: str | None = None) -> Iterator[None]:
+    """Ray, quietly: a local one for as long as this lasts, or the cluster at `address`."""
+    for name in ("ray", "ray.tune", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        address=address,
+        include_dashboard=None if address else False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()

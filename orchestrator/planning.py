@@ -1,0 +1,111 @@
+"""What would run: trials, which of them are known already, and what the rest may cost."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from orchestrator.records import Ledger, now
+from orchestrator.sweep import Sweep, find_dataset, find_sweep
+from trainables import catalog
+from trainables.trial import Trial
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep, spelled out, against what a storage already knows."""
+
+    sweep: Sweep
+    trials: list[Trial]
+    done: set[str]
+    storage: Path
+
+    @property
+    def to_run(self) -> list[Trial]:
+        """The trials without a settled record, in order."""
+        return [trial for trial in self.trials if trial.id not in self.done]
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in numbers, ready for JSON."""
+        return {
+            "sweep": self.sweep.name,
+            "title": self.sweep.title,
+            "trials": len(self.trials),
+            "cached": len(self.trials) - len(self.to_run),
+            "to_run": len(self.to_run),
+            "models": dict(Counter(trial.model for trial in self.trials)),
+            "datasets": sorted({trial.dataset for trial in self.trials}),
+            "fractions": sorted({trial.fraction for trial in self.trials}),
+            "seeds": sorted({trial.seed for trial in self.trials}),
+            "stages": 1,
+            "resources": {m: resources(m) for m in self.sweep.models},
+            "estimate": self.estimate(),
+        }
+
+    def estimate(self) -> dict[str, Any]:
+        """CPU seconds of what is to run, by the mean of this storage's own records.
+
+        Trials are matched by model, data set and fraction, else by model alone; `unknown` counts
+        those that nothing recorded resembles.
+        """
+        exact, loose = defaultdict(list), defaultdict(list)
+        known = Ledger(self.storage).settled_ids() if self.to_run else set()
+        for record in Ledger(self.storage).current(known):
+            trial, seconds = record["trial"], record["cost"]["wall_s"]
+            key = (trial["model"], trial["dataset_sha256"], trial["task_params"]["fraction"])
+            exact[key].append(seconds)
+            loose[trial["model"]].append(seconds)
+        total, unknown = 0.0, 0
+        for trial in self.to_run:
+            key = (trial.model, trial.dataset_sha256, trial.fraction)
+            alike = exact.get(key) or loose.get(trial.model)
+            total += mean(alike) if alike else 0.0
+            unknown += not alike
+        basis = "mean wall seconds of this storage's records" if known else "no records yet"
+        return {"trial_seconds": round(total, 1), "unknown": unknown, "basis": basis}
+
+    def manifest(self) -> dict[str, Any]:
+        """What is fixed before the first trial, the comparisons included."""
+        sources = [find_dataset(source) for source in self.sweep.datasets]
+        return {
+            "sweep": self.sweep.name,
+            "title": self.sweep.title,
+            "created_at": now(),
+            "headline": catalog.find("tasks", self.sweep.task).headline,
+            "analysis": [asdict(comparison) for comparison in self.sweep.analysis],
+            "models": {name: catalog.card(name).summary for name in self.sweep.models},
+            "datasets": {
+                s.name: {
+                    "sha256": s.sha256,
+                    "summary": s.summary,
+                    "citation": getattr(s, "citation", ""),
+                    "licence": getattr(s, "licence", ""),
+                }
+                for s in sources
+            },
+            "trials": {trial.id: trial.spec() for trial in self.trials},
+        }
+
+
+def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: Any) -> Plan:
+    """Expand a sweep and look up what is known.
+
+    >>> plan("quickstart", "/nonexistent", seeds=1).summary()["trials"]
+    16
+
+    Raises LookupError for unknown names, ValueError for impossible designs.
+    """
+    chosen = find_sweep(sweep).changed(changes)
+    trials = chosen.trials()
+    settled = Ledger(Path(storage)).settled_ids()
+    done = {trial.id for trial in trials if trial.id in settled}
+    return Plan(chosen, trials, done, Path(storage))
+
+
+def resources(model: str) -> dict[str, float]:
+    """What Ray is asked to set aside for a trial of this model."""
+    card = catalog.card(model)
+    return {"CPU": card.cpus} | ({"GPU": card.gpus} if card.gpus else {})

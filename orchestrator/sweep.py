@@ -1,0 +1,197 @@
+"""A sweep: grids x draws x data sets x fractions x seeds, spelled out before anything is run."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import itertools
+import pkgutil
+import runpy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainables.protocols import Dataset
+    from trainables.trial import Trial
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A question settled before the first trial: is `a` better than `b` on `metric`?
+
+    Inside +- `margin` (in units of the metric) the two count as equivalent.
+    """
+
+    a: str
+    b: str
+    metric: str = "test/macro_f1"
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to run, as a figure's caption would say it.
+
+    `models` maps a model's name to its hyperparameters: constants, `grid(...)` (all are tried) or
+    distributions (`draws` samples, the same ones for every data set, fraction and seed).
+    """
+
+    title: str
+    task: str
+    models: Mapping[str, Mapping[str, Any]]
+    datasets: Sequence[str | Dataset]
+    seeds: Iterable[int] = range(5)
+    fractions: Sequence[float] = (1.0,)
+    draws: int = 1
+    task_params: Mapping[str, Any] = field(default_factory=dict)
+    analysis: Sequence[Comparison] = ()
+    name: str = ""
+
+    def trials(self) -> list[Trial]:
+        """Every trial, data set by data set; the order is the order of running.
+
+        Raises LookupError for names nobody knows and ValueError for an empty design.
+        """
+        from trainables.trial import Trial
+
+        sources = [find_dataset(source) for source in self.datasets]
+        seeds = list(self.seeds)
+        for what, values in {"models": self.models, "datasets": sources, "seeds": seeds}.items():
+            if not values:
+                raise ValueError(
+                    f"the sweep {self.name!r} has no {what}, so there is nothing to run"
+                )
+        configurations = [
+            (model, params)
+            for model, space in self.models.items()
+            for params in expanded(model, space, self.draws)
+        ]
+        crossed = itertools.product(sources, self.fractions, seeds, configurations)
+        trials = [
+            Trial(
+                model=model,
+                task=self.task,
+                dataset=source.name,
+                seed=seed,
+                fraction=fraction,
+                model_params=params,
+                task_params=self.task_params,
+                dataset_sha256=source.sha256,
+            )
+            for source, fraction, seed, (model, params) in crossed
+        ]
+        return list({trial.id: trial for trial in trials}.values())  # a grid may name one twice
+
+    def changed(self, changes: Mapping[str, Any]) -> Sweep:
+        """This sweep with other `seeds`, `fractions`, `datasets`, `draws`, `task.x` or `MODEL.x`.
+
+        `seeds=10` means ten seeds from 0. Raises LookupError for a key that is none of these.
+        """
+        sweep = self
+        for key, value in changes.items():
+            sweep = sweep._changed_one(key, value)
+        return sweep
+
+    def _changed_one(self, key: str, value: Any) -> Sweep:
+        owner = next((m for m in self.models if key.startswith(f"{m}.")), None)
+        if owner:
+            space = {**self.models[owner], key.removeprefix(f"{owner}."): value}
+            return dataclasses.replace(self, models={**self.models, owner: space})
+        if key.startswith("task."):
+            params = {**self.task_params, key.removeprefix("task."): value}
+            return dataclasses.replace(self, task_params=params)
+        if key == "seeds":
+            return dataclasses.replace(
+                self, seeds=range(value) if isinstance(value, int) else value
+            )
+        if key in ("fractions", "datasets"):
+            many = value if isinstance(value, (list, tuple)) else [value]
+            return dataclasses.replace(self, **{key: many})
+        if key == "draws":
+            return dataclasses.replace(self, draws=value)
+        own = ", ".join(f"{model}.NAME" for model in self.models)
+        raise LookupError(
+            f"a sweep has no {key!r}; it has: seeds, fractions, datasets, draws, task.NAME, {own}"
+        )
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """A distribution of `search_spaces.spaces`."""
+
+    def sample(self, rng: np.random.Generator) -> Any: ...
+
+
+@runtime_checkable
+class Tried(Protocol):
+    """A grid of `search_spaces.spaces`."""
+
+    values: tuple[Any, ...]
+
+
+def expanded(model: str, space: Mapping[str, Any], draws: int) -> list[dict[str, Any]]:
+    """Every configuration of a space: the grids crossed, once a draw where anything is drawn."""
+    from trainables.seeds import stream
+
+    if not any(isinstance(value, Sampled) for value in space.values()):
+        draws = 1
+    configurations = []
+    for draw in range(draws):
+        # named by model and parameter, so that adding one parameter leaves the others' draws
+        axes = {
+            key: value.values
+            if isinstance(value, Tried)
+            else (value.sample(stream(draw, f"draw {model}.{key}")),)
+            if isinstance(value, Sampled)
+            else (value,)
+            for key, value in space.items()
+        }
+        crossed = itertools.product(*axes.values())
+        configurations += [dict(zip(axes, values, strict=True)) for values in crossed]
+    return configurations
+
+
+def find_dataset(source: str | Dataset) -> Dataset:
+    """A data set by its catalog name, or as it is."""
+    from trainables import catalog
+
+    return catalog.dataset(source) if isinstance(source, str) else source
+
+
+def sweep_names() -> list[str]:
+    """Every sweep in `search_spaces`, such as "quickstart" or "boiarsky2023/table2"."""
+    package = importlib.import_module("search_spaces")
+    found = pkgutil.walk_packages(package.__path__, "search_spaces.")
+    paths = [m.name.removeprefix("search_spaces.").replace(".", "/") for m in found if not m.ispkg]
+    return sorted(path for path in paths if path != "spaces")
+
+
+def find_sweep(name: str | Sweep) -> Sweep:
+    """A sweep by name, or from a Python file of one's own that ends in `SWEEP =`.
+
+    Raises LookupError naming the nearest known sweep.
+    """
+    if isinstance(name, Sweep):
+        return name if name.name else dataclasses.replace(name, name="sweep")
+    if name.endswith(".py"):
+        return sweep_of_file(Path(name))
+    if name not in sweep_names():
+        from trainables.catalog import unknown
+
+        raise LookupError(unknown("sweep", name, sweep_names()))
+    module = importlib.import_module("search_spaces." + name.replace("/", "."))
+    return dataclasses.replace(module.SWEEP, name=name)
+
+
+def sweep_of_file(path: Path) -> Sweep:
+    """The SWEEP of a user's own Python file, named after the file."""
+    if not path.exists():
+        raise LookupError(f"there is no file {path}; give a sweep's name or a Python file")
+    sweep = runpy.run_path(str(path)).get("SWEEP")
+    if not isinstance(sweep, Sweep):
+        raise LookupError(f"{path} defines no sweep; end it with SWEEP = Sweep(...)")
+    return dataclasses.replace(sweep, name=path.stem)

@@ -1,0 +1,223 @@
+"""The syncer: records -> MLflow runs, one run a trial, as often as one likes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.records import Ledger, Record, read_manifest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ENDED = {"ok": "FINISHED", "not_applicable": "FINISHED", "pruned": "KILLED"}
+
+
+def default_uri(storage: Path) -> str:
+    """The tracking database inside a storage folder."""
+    return f"sqlite:///{(storage / 'mlflow.db').resolve()}"
+
+
+@dataclass
+class Syncer:
+    """Mirrors the records of one sweep into the MLflow experiment of the same name.
+
+    Idempotent: runs are found by their `trial_id` tag, and a run that an interrupted sync left
+    half-written is written again. Only the driver (or `gauntlet sync`) talks to MLflow, so an
+    outage neither slows nor fails a trial.
+    """
+
+    storage: Path
+    sweep: str
+    tracking_uri: str | None = None
+    mirrored: dict[str, str] = field(default_factory=dict)
+    """trial_id -> the status that MLflow shows."""
+
+    def sync(self) -> int:
+        """Mirror what is new; the number of runs written. Raises what MLflow raises."""
+        client = self.client()
+        manifest = read_manifest(self.storage, self.sweep)
+        ledger = Ledger(self.storage)
+        new = [
+            record
+            for record in ledger.current(manifest["trials"])
+            if self.mirrored.get(record["trial_id"]) != record["status"]
+        ]
+        if not new:
+            return 0
+        experiment = self.experiment(client, manifest)
+        present = runs_by_trial(client, experiment)
+        for record in new:
+            run = present.get(record["trial_id"])
+            if run is None or not shows(run, record):
+                self.write(client, experiment, record, run)
+            self.mirrored[record["trial_id"]] = record["status"]
+        return len(new)
+
+    def client(self) -> MlflowClient:
+        """A client of the tracking store, which it creates on first use."""
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must not hang us
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.tracking_uri or default_uri(self.storage))
+
+    def experiment(self, client: MlflowClient, manifest: dict[str, Any]) -> str:
+        """The id of the sweep's experiment, made on first use."""
+        known = client.get_experiment_by_name(self.sweep)
+        if known is not None:
+            return known.experiment_id
+        # a server decides for itself where artifacts go; a file database needs to be told
+        place = (self.storage / "mlflow-artifacts").resolve().as_uri()
+        return client.create_experiment(
+            self.sweep,
+            artifact_location=None if self.tracking_uri else place,
+            tags={"mlflow.note.content": manifest["title"]},
+        )
+
+    def write(self, client: MlflowClient, experiment: str, record: Record, run: Run | None) -> None:
+        """One run: tags first, so that it can be found again; its end last, so that a run which
+        looks ended is whole."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        tags = tags_of(record, self.sweep)
+        if run is None:
+            run = client.create_run(
+                experiment, millis(record["started_at"]), tags, run_name(record)
+            )
+        run_id = run.info.run_id
+        ended = millis(record["ended_at"])
+        steps = [(step, values) for step, values in enumerate(record["history"])]
+        metrics = [Metric(k, v, ended, 0) for k, v in record["metrics"].items()]
+        metrics += [Metric(k, float(v), ended, step) for step, d in steps for k, v in d.items()]
+        params = [Param(k, str(v)) for k, v in params_of(record).items()]
+        client.log_batch(
+            run_id, metrics, params, [RunTag(key, value) for key, value in tags.items()]
+        )
+        client.log_inputs(run_id, datasets=[dataset_of(record)])
+        self.write_artifacts(client, run_id, record)
+        client.set_terminated(run_id, ENDED.get(record["status"], "FAILED"), ended)
+
+    def write_artifacts(self, client: MlflowClient, run_id: str, record: Record) -> None:
+        """The trial spelled out, and everything it saved."""
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder) / "config.json"
+            config.write_text(json.dumps(record["trial"], indent=1))
+            client.log_artifact(run_id, str(config))
+        kept = self.storage / "artifacts" / record["trial_id"]
+        if kept.exists():
+            client.log_artifacts(run_id, str(kept))
+
+
+def runs_by_trial(client: MlflowClient, experiment: str) -> dict[str, Run]:
+    """Every run of the experiment by its `trial_id` tag."""
+    found: dict[str, Run] = {}
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        found |= {r.data.tags["trial_id"]: r for r in page if "trial_id" in r.data.tags}
+        token = page.token
+        if not token:
+            return found
+
+
+def shows(run: Run, record: Record) -> bool:
+    """Whether a run is whole and tells of this outcome."""
+    return run.info.status != "RUNNING" and run.data.tags.get("status") == record["status"]
+
+
+def run_name(record: Record) -> str:
+    """Such as `logreg-pbmc68k_reduced-f0.10-s3`."""
+    trial = record["trial"]
+    share = f"f{trial['task_params']['fraction']:.2f}"
+    return f"{trial['model']}-{trial['dataset']}-{share}-s{trial['seed']}"
+
+
+def tags_of(record: Record, sweep: str) -> dict[str, str]:
+    """What runs are searched by."""
+    trial = record["trial"]
+    tags = {
+        **{key: trial[key] for key in ("model", "model_version", "task", "dataset", "seed")},
+        "fraction": trial["task_params"]["fraction"],
+        "trial_id": record["trial_id"],
+        "status": record["status"],
+        "sweep": sweep,
+        "code_version": record["code_version"],
+        "hostname": record["hostname"],
+    }
+    if record["reason"]:
+        tags["reason"] = record["reason"]
+    return {key: str(value) for key, value in tags.items()}
+
+
+def params_of(record: Record) -> dict[str, Any]:
+    """Hyperparameters by name, the task's under `task.`, and what else was chosen."""
+    trial = record["trial"]
+    return {
+        **trial["model_params"],
+        **{f"task.{key}": value for key, value in trial["task_params"].items()},
+        "model": trial["model"],
+        "dataset": trial["dataset"],
+        "seed": trial["seed"],
+    }
+
+
+def dataset_of(record: Record) -> Any:
+    """The data set as MLflow's own kind of input."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    trial = record["trial"]
+    source = json.dumps({"sha256": trial["dataset_sha256"]})
+    dataset = Dataset(trial["dataset"], trial["dataset_sha256"][:36], "gauntlet", source)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])
+
+
+def millis(moment: str) -> int:
+    """An ISO time as MLflow's milliseconds."""
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+class Mirroring:
+    """A syncer on a thread of its own, for as long as a sweep runs.
+
+    `trouble` holds the last error in one line, or "" once everything is mirrored.
+    """
+
+    def __init__(self, syncer: Syncer, every: float = 3.0):
+        self.syncer, self.every, self.trouble = syncer, every, ""
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.keep_up, daemon=True)
+
+    def __enter__(self) -> Mirroring:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+        self.once()
+
+    def keep_up(self) -> None:
+        while not self.over.wait(self.every):
+            self.once()
+
+    def once(self) -> None:
+        """One pass. An outage is remembered in words; the next pass tries everything again."""
+        try:
+            self.syncer.sync()
+            self.trouble = ""
+        except Exception as error:  # noqa: BLE001  a tracking server's failure is not the sweep's
+            self.trouble = str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def sync_all(storage: Path, sweeps: Iterable[str], tracking_uri: str | None) -> dict[str, int]:
+    """Mirror several sweeps; runs written by sweep."""
+    return {name: Syncer(storage, name, tracking_uri).sync() for name in sweeps}
