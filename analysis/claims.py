@@ -1,0 +1,221 @@
+"""Numbers put into words: the sentences of a report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.style import pretty
+
+VERBS = {"better": "beats", "worse": "loses to", "equivalent": "is equivalent to"}
+MINUS = "\N{MINUS SIGN}"
+
+
+def sentences(rows: pd.DataFrame) -> list[dict[str, str]]:
+    """One plain sentence per comparison and data set, with the verdict that colours it."""
+    told = []
+    keys = ["task", "dataset", "metric", "a", "b"]
+    for key, part in rows.groupby(keys, sort=False):
+        task, dataset, metric, a, b = map(str, key)
+        part = part.sort_values("fraction")
+        where = f"on {dataset}" + (f" ({task})" if rows["task"].nunique() > 1 else "")
+        kinds = part["verdict"].unique()
+        told.append(
+            {
+                "verdict": kinds[0] if len(kinds) == 1 else "mixed",
+                "claim": f"{claim(part, a, b)} {where}.",
+                "detail": detail(part.iloc[-1], pretty(metric), one=len(part) == 1),
+            }
+        )
+    return told
+
+
+def claim(part: pd.DataFrame, a: str, b: str) -> str:
+    """Who beats whom, and at how many of the label shares.
+
+    >>> part = pd.DataFrame({"verdict": ["better", "undecided"], "fraction": [0.1, 1.0]})
+    >>> claim(part, "logreg", "pca")
+    'logreg beats pca at 1 of 2 label shares (10%); undecided at 1 of 2 (100%)'
+    """
+    counts = part["verdict"].value_counts()
+    clauses = []
+    for verdict in ("better", "worse", "equivalent", "undecided"):
+        if verdict not in counts:
+            continue
+        verb = VERBS.get(verdict)
+        if len(part) == 1:
+            return f"{a} {verb} {b}" if verb else f"Undecided between {a} and {b}"
+        shares = part.loc[part["verdict"] == verdict, "fraction"]
+        which = "" if len(shares) == len(part) else f" ({', '.join(f'{s:.0%}' for s in shares)})"
+        at = f"at {len(shares)} of {len(part)}"
+        at += "" if clauses else " label shares"
+        if verb:
+            clauses.append(f"{verb if clauses else f'{a} {verb}'} {b} {at}{which}")
+        else:
+            clauses.append(
+                f"{'undecided' if clauses else f'Undecided between {a} and {b}'} {at}{which}"
+            )
+    return "; ".join(clauses)
+
+
+def detail(row: pd.Series, name: str, *, one: bool) -> str:
+    """The numbers behind a sentence, at the largest label share."""
+    if math.isnan(row["p"]):
+        return f"Not tested: {row['note']}."
+    low, high = signed(row["ci_low"]), signed(row["ci_high"])
+    share = "all labels" if row["fraction"] == 1 else f"{row['fraction']:.0%} of the labels"
+    at = "" if one and row["fraction"] == 1 else f" with {share}"
+    text = f"{name} {signed(row['difference'])} [{low}, {high}]{at}, {row['n']} seeds"
+    if row["verdict"] == "undecided":
+        needed = row["seeds_needed"]
+        text += f", p = {p_value(row['p_adjusted'])} after Holm's correction"
+        if pd.notna(needed):
+            text += f"; a difference of this size takes about {needed} seeds to find"
+        else:
+            text += f"; {row['note']}"
+    return text[0].upper() + text[1:] + "."
+
+
+def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """What to know of the rows, each note once, with the rows it is about."""
+    told: dict[str, list[str]] = {}
+    for _, row in rows[rows["note"] != ""].iterrows():
+        where = f"{row['a']} and {row['b']}, {row['dataset']}, {pretty(row['metric'])},"
+        told.setdefault(row["note"], []).append(f"{where} {row['fraction']:.0%}")
+    return [(note, "; ".join(about)) for note, about in told.items()]
+
+
+def tuning_warning(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """What to hold against a comparison of a tuned arm with one that was not; else nothing.
+
+    Arms without hyperparameters have nothing to tune and are not held against anyone.
+    """
+    compared = {c[side] for c in comparisons for side in ("a", "b")} or set(table["model"])
+    part = table[table["model"].isin(compared) & (table["model_params"] != "{}")]
+    tried = part.groupby("model")["model_params"].nunique()
+    tuned, untuned = tried[tried > 1], tried[tried == 1]
+    if tuned.empty or untuned.empty:
+        return ""
+    names = " and ".join(f"{model} ({n} candidates)" for model, n in tuned.items())
+    rest = " and ".join(str(model) for model in untuned.index)
+    verb = "was" if len(tuned) == 1 else "were"
+    return (
+        f"Only {names} {verb} tuned; {rest} ran with one setting."
+        " Part of a difference between them may be the tuning."
+    )
+
+
+def about_dataset(rows: pd.DataFrame) -> str:
+    """How many cells and cell types, and the start of the content hash."""
+    parts = []
+    sizes = ok_sizes(rows)
+    if sizes:
+        parts.append(sizes)
+    if "n_classes" in rows.columns and rows["n_classes"].notna().any():
+        parts.append(f"{int(rows['n_classes'].max())} cell types")
+    if "dataset_sha256" in rows.columns:
+        parts += [f"sha256 {sha[:12]}" for sha in rows["dataset_sha256"].dropna().unique()]
+    return ", ".join(parts)
+
+
+def ok_sizes(rows: pd.DataFrame) -> str:
+    """Cells given and held out, at the largest label share."""
+    known = rows.dropna(subset=["n_eval"])
+    if known.empty:
+        return ""
+    largest = known.sort_values("fraction").iloc[-1]
+    if not largest["n_train"] > 0:
+        return f"{largest['n_eval']:,.0f} cells, all scored"
+    every = largest["n_eval"] + largest["n_train"] / largest["fraction"]
+    return f"{every:,.0f} cells, {largest['n_eval']:,.0f} of them to test on"
+
+
+def listed(values: pd.Series) -> str:
+    """The different values in order, runs of whole numbers as a range.
+
+    >>> listed(pd.Series([2, 0, 1, 1])), listed(pd.Series(["b", "a"]))
+    ('0 to 2', 'a, b')
+    """
+    found = sorted(values.dropna().unique().tolist())
+    whole = all(isinstance(value, int) for value in found)
+    if whole and len(found) > 2 and found[-1] - found[0] == len(found) - 1:
+        return f"{found[0]} to {found[-1]}"
+    return ", ".join(map(str, found))
+
+
+def mean_and_sd(values: pd.Series) -> str:
+    """A cell of the table of scores; a dash where there is none.
+
+    >>> mean_and_sd(pd.Series([0.7, 0.8])), mean_and_sd(pd.Series([0.7]))
+    ('0.750 ± 0.071', '0.700')
+    """
+    if values.empty:
+        return "–"  # noqa: RUF001
+    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """With its sign, a real minus, and never a minus zero.
+
+    >>> signed(0.0512), signed(-0.0001), signed(float("inf"))
+    ('+0.051', '0.000', '+∞')
+    """
+    if math.isnan(value):
+        return "–"  # noqa: RUF001
+    if math.isinf(value):
+        return "+∞" if value > 0 else f"{MINUS}∞"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """Three digits, and a bound below them.
+
+    >>> p_value(0.0213), p_value(0.00002)
+    ('0.021', '< 0.001')
+    """
+    if math.isnan(value):
+        return "–"  # noqa: RUF001
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def settings(params: str) -> str:
+    """Canonical JSON as people write settings.
+
+    >>> settings('{"C": 1.0, "penalty": "l1"}'), settings("{}")
+    ('C = 1.0, penalty = l1', 'none')
+    """
+    try:
+        known = json.loads(params)
+    except ValueError:
+        return params
+    return ", ".join(f"{name} = {value}" for name, value in known.items()) or "none"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that keeps it short.
+
+    >>> duration(42.4), duration(5400)
+    ('42 s', '1.5 h')
+    """
+    if math.isnan(seconds):
+        return "–"  # noqa: RUF001
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+FILTERS = {
+    "pretty": pretty,
+    "signed": signed,
+    "p_value": p_value,
+    "settings": settings,
+    "duration": duration,
+    "number": lambda value: "–" if pd.isna(value) else f"{value:g}",  # noqa: RUF001
+    "share": lambda value: f"{value:.0%}",
+}

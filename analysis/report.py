@@ -1,0 +1,223 @@
+"""One page that says who won, by how much, how sure that is, and how it was done."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import claims
+from analysis.figures.style import pretty, svg
+from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
+from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
+from analysis.table import CELL, check, holes, ok, values_of
+
+
+def report(
+    table: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]] = (),
+    out: str | Path = "report.html",
+    *,
+    title: str,
+    sweep: str,
+    manifest: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write one self-contained HTML page about a sweep; returns its path.
+
+    `table` is the tidy table of the sweep; `comparisons` are the questions asked beforehand (see
+    `significance.compare_all`), corrected for each other. One that cannot be answered, as when a
+    model was not run, is listed with the reason. `manifest` is what else should be told of how
+    the sweep was run, by name. Figures and styles are in the page, and nothing is fetched.
+
+    Raises ValueError when the table cannot be used (see `table.check`).
+    """
+    from jinja2 import Environment, PackageLoader
+
+    check(table)
+    metric = main_metric(table, comparisons)
+    table = candidates_as_models(table, twin(metric))
+    best = choose_on_validation(table, twin(metric))
+    rows, unanswered = answers(table, comparisons)
+    page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
+    page.filters.update(claims.FILTERS)
+    Path(out).write_text(
+        page.get_template("report.html.j2").render(
+            title=title,
+            sweep=sweep,
+            metric=metric,
+            verdicts=claims.sentences(rows),
+            unanswered=unanswered,
+            rows=rows.to_dict("records"),
+            notes=claims.notes(rows),
+            drawings=drawings(best, rows, metric),
+            scores=score_tables(best, metric),
+            choices=choices(table, twin(metric)),
+            arms=arms(table),
+            warning=claims.tuning_warning(table, comparisons),
+            failures=failures(table),
+            holes=holes(table).query("status == 'missing'").to_dict("records"),
+            facts=facts(table, rows, manifest or {}),
+        ),
+        encoding="utf-8",
+    )
+    return Path(out)
+
+
+def main_metric(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """What the page is about: the first comparison's metric, or the usual one that was measured."""
+    metrics = sorted(ok(table)["metric"].unique())
+    asked = [comparison.get("metric", "test/macro_f1") for comparison in comparisons]
+    usual = [*asked, "test/macro_f1", "avg_bio", *(m for m in metrics if m.startswith("test/"))]
+    return next((name for name in [*usual, *metrics] if name in metrics), "test/macro_f1")
+
+
+def answers(
+    table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]
+) -> tuple[pd.DataFrame, list[str]]:
+    """The comparisons that can be made, adjusted together, and why the others cannot."""
+    found: list[Comparison] = []
+    unanswered = []
+    for comparison in comparisons:
+        try:
+            found += unadjusted(table, **comparison)
+        except (LookupError, ValueError) as error:
+            reason = str(error.args[0])
+            unanswered.append(f"{comparison['a']} against {comparison['b']}: {reason}")
+    return adjusted(found) if found else pd.DataFrame(columns=COLUMNS), unanswered
+
+
+def drawings(best: pd.DataFrame, rows: pd.DataFrame, metric: str) -> list[dict[str, str]]:
+    """The figures there is something to draw for, each with what it shows in words."""
+    from analysis.figures.differences import differences
+    from analysis.figures.few_shot import few_shot
+    from analysis.figures.scores import scores
+
+    drawn = []
+    measured = values_of(best, metric)
+    name = pretty(metric)
+    for task, part in best[best["task"].isin(measured["task"])].groupby("task"):
+        task = str(task)
+        if part["fraction"].nunique() > 1:
+            caption = f"{task.capitalize()}: {name} on test cells, by labels given."
+            caption += (
+                " Lines are means over seeds, dots are seeds, bands 95% t intervals of the mean."
+            )
+            drawn.append({"svg": svg(few_shot(part, metric)), "caption": caption})
+        else:
+            caption = (
+                f"{task.capitalize()}: {name} of each model. A dot is a seed, a bar their mean."
+            )
+            drawn.append({"svg": svg(scores(part, metric)), "caption": caption})
+    if rows["p"].notna().any():
+        caption = "Differences with their 95% intervals, one comparison a line. Filled dots are"
+        caption += " decided, hollow ones are not; the shaded band is the margin of equivalence."
+        drawn.append({"svg": svg(differences(rows)), "caption": caption})
+    return drawn
+
+
+def score_tables(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """Mean and sd over seeds, a line a model, the best on top.
+
+    With several label shares a table per metric (the main one and accuracy) and a column a share;
+    with one, a table with a column a metric.
+    """
+    tables = []
+    measured = ok(best)
+    measured = measured[~measured["metric"].str.startswith(("valid/", "chosen/"))]
+    for (task, dataset), cells in measured.groupby(["task", "dataset"]):
+        names = sorted(cells["metric"].unique(), key=lambda name: (name != metric, name))
+        about = f"{task} of {dataset}"
+        if cells["fraction"].nunique() == 1:
+            heads = {name: pretty(name) for name in names}
+            tables.append(score_table(cells, "metric", heads, names[0]) | {"about": about})
+            continue
+        for name in [name for name in names if name in {names[0], "test/accuracy"}]:
+            part = cells[cells["metric"] == name]
+            heads = {share: f"{share:.0%} of labels" for share in sorted(part["fraction"].unique())}
+            table = score_table(part, "fraction", heads, max(heads))
+            tables.append(table | {"about": f"{pretty(name)}, {about}"})
+    return tables
+
+
+def score_table(
+    cells: pd.DataFrame, by: str, heads: Mapping[Any, str], order: Any
+) -> dict[str, Any]:
+    """A column per value of `by`, models in the order of their means at the value `order`."""
+    means = cells.groupby(["model", by])["value"].mean().unstack(by)
+    lines = []
+    for model in means.sort_values(order, ascending=False).index:
+        own = cells[cells["model"] == model]
+        values = [own.loc[own[by] == head, "value"].dropna() for head in heads]
+        lines.append((model, [claims.mean_and_sd(some) for some in values]))
+    return {"heads": list(heads.values()), "lines": lines}
+
+
+def choices(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """What was chosen, label shares with the same choice in one line."""
+    picked = chosen(table, metric)
+    keys = ["task", "model", "dataset", "model_params", "n_candidates"]
+    return [
+        {
+            **dict(zip(keys, key, strict=True)),
+            "shares": ", ".join(f"{share:.0%}" for share in rows["fraction"]),
+            "valid": ", ".join(f"{mean:.3f}" for mean in rows["valid_mean"].dropna()),
+        }
+        for key, rows in picked.groupby(keys)
+    ]
+
+
+def arms(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each arm was given: candidates tried, trials, seconds."""
+    trials = table.drop_duplicates("trial_id")
+    if "wall_s" not in trials.columns:
+        trials = trials.assign(wall_s=float("nan"))
+    return [
+        {
+            "model": model,
+            "candidates": candidate_count(part),
+            "trials": len(part),
+            "wall_s": part["wall_s"].sum(min_count=1),
+        }
+        for model, part in trials.groupby("model")
+    ]
+
+
+def candidate_count(rows: pd.DataFrame) -> int:
+    """The most candidates that one arm tried in any one cell."""
+    return int(rows.groupby(CELL)["model_params"].nunique().max())
+
+
+def failures(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Trials that did not end well, counted by model, status and reason."""
+    lost = table[table["status"] != "ok"].drop_duplicates("trial_id")
+    lost = lost.assign(reason=lost["reason"].fillna("no reason given"))
+    counts = lost.groupby(["model", "dataset", "status", "reason"], as_index=False).size()
+    return counts.rename(columns={"size": "trials"}).to_dict("records")  # pyright: ignore[reportReturnType]
+
+
+def facts(
+    table: pd.DataFrame, rows: pd.DataFrame, manifest: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """How it was done, as names and values; the machine's name is left out."""
+    told: list[tuple[str, str]] = []
+    for dataset, part in table.groupby("dataset"):
+        told.append((f"data set {dataset}", claims.about_dataset(part)))
+    trials = table["trial_id"].nunique()
+    told += [
+        ("split", claims.listed(table["protocol"])),
+        ("seeds", claims.listed(table["seed"])),
+        ("label shares", ", ".join(f"{share:.0%}" for share in sorted(table["fraction"].unique()))),
+        ("trials", f"{trials}, of them {table[table['status'] == 'ok']['trial_id'].nunique()} ok"),
+    ]
+    for why in dict.fromkeys(zip(rows["test"], rows["why"], strict=True)):
+        told.append(("test", ": ".join(part for part in why if part)))
+    if "code_version" in table.columns:
+        told.append(("code version", claims.listed(table["code_version"])))
+    told.append(("Python", platform.python_version()))
+    plain = (str, int, float, bool)
+    told += [(str(k), str(v)) for k, v in manifest.items() if isinstance(v, plain)]
+    elsewhere = {"hostname", "title", "sweep"}
+    return [(name, value) for name, value in told if value and name not in elsewhere]

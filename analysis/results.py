@@ -1,0 +1,77 @@
+"""Records -> the tidy table. The only place in here that knows where results are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_STORAGE = "gauntlet-runs"
+
+
+def results(
+    sweep: str | None = None, storage: str | Path | None = None, where: str | None = None
+) -> pd.DataFrame:
+    """One row per trial and metric, for one sweep or for all that a storage holds.
+
+    `where` is a condition in SQL, such as `model = 'logreg' and fraction < 1`. `storage` defaults
+    to $GAUNTLET_STORAGE, else `gauntlet-runs`. Raises LookupError when there is no such sweep or
+    storage, and ValueError for a condition that cannot be read.
+    """
+    import pandas as pd
+
+    from orchestrator.records import COLUMNS, Ledger, read_manifest, recorded_sweeps, rows
+
+    place = find_storage(storage)
+    names = recorded_sweeps(place) if sweep is None else [sweep]
+    found: list[dict[str, Any]] = []
+    for name in names:
+        found += rows(Ledger(place).current(read_manifest(place, name)["trials"]), name)
+    table = pd.DataFrame(found, columns=list(COLUMNS))
+    return table if where is None else filtered(table, where)
+
+
+def find_storage(storage: str | Path | None = None) -> Path:
+    """The storage folder to read.
+
+    Raises LookupError when nothing was ever run there.
+    """
+    place = Path(storage or os.environ.get("GAUNTLET_STORAGE") or DEFAULT_STORAGE)
+    if not (place / "sweeps").exists():
+        raise LookupError(
+            f"nothing is recorded in {place}; run a sweep first (gauntlet run quickstart),"
+            " or name another folder with --storage"
+        )
+    return place
+
+
+def planned(storage: str | Path | None = None, sweep: str | None = None) -> dict[str, Any]:
+    """What a sweep fixed before its first trial; without a name, of the sweep planned last."""
+    from orchestrator.records import read_manifest, recorded_sweeps
+
+    place = find_storage(storage)
+    if sweep is not None:
+        return read_manifest(place, sweep)
+    every = [read_manifest(place, name) for name in recorded_sweeps(place)]
+    return max(every, key=lambda manifest: manifest["created_at"])
+
+
+def filtered(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The rows for which an SQL condition holds, in their order."""
+    import sqlite3
+
+    with sqlite3.connect(":memory:") as database:
+        table.astype(object).where(table.notna(), None).to_sql(
+            "results", database, index_label="_row"
+        )
+        database.execute("PRAGMA query_only = 1")
+        try:
+            kept = database.execute(f"SELECT _row FROM results WHERE {where}").fetchall()
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise ValueError(
+                f"--where {where!r}: {error}; the columns are: {', '.join(table.columns)}"
+            ) from None
+    return table.iloc[sorted(row for (row,) in kept)].reset_index(drop=True)
