@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -164,16 +165,17 @@ def run(
     from orchestrator.driver import run as run_sweep
     from orchestrator.progress import Progress
 
-    ran = run_sweep(
-        own_cells(sweep, data, label_key, batch_key, min_cells),
-        storage,
-        tracking_uri=tracking_uri,
-        address=address,
-        max_concurrent=max_concurrent,
-        only=only,
-        display=Silent() if as_json else Progress(),
-        **parsed(changes),
-    )
+    with standard_output_for_json(as_json):
+        ran = run_sweep(
+            own_cells(sweep, data, label_key, batch_key, min_cells),
+            storage,
+            tracking_uri=tracking_uri,
+            address=address,
+            max_concurrent=max_concurrent,
+            only=only,
+            display=Silent() if as_json else Progress(),
+            **parsed(changes),
+        )
     conclude(ran, storage, tracking_uri, as_json)
 
 
@@ -196,14 +198,15 @@ def retry(
     from orchestrator.driver import retry as retry_sweep
     from orchestrator.progress import Progress
 
-    ran = retry_sweep(
-        sweep,
-        storage,
-        only=only,
-        tracking_uri=tracking_uri,
-        address=address,
-        display=Silent() if as_json else Progress(),
-    )
+    with standard_output_for_json(as_json):
+        ran = retry_sweep(
+            sweep,
+            storage,
+            only=only,
+            tracking_uri=tracking_uri,
+            address=address,
+            display=Silent() if as_json else Progress(),
+        )
     conclude(ran, storage, tracking_uri, as_json)
 
 
@@ -381,6 +384,11 @@ def parsed(changes: list[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[key] = value
     return found
+
+
+def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:
+    """Ray prints news of lost workers; where a program reads our output, they go to stderr."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
 def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -> None:

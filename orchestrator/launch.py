@@ -107,6 +107,10 @@ class Watcher(tune.Callback):
         self.table, self.ledger = table, Ledger(storage)
         self.code_version, self.watch = code_version, watch
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks for a restore that we never ask for."""
+        return {}
+
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
         self.watch("started", self.table[trial.config["trial"]], None)
 

@@ -12,10 +12,8 @@ def stream(seed: int, purpose: str) -> np.random.Generator:
 
     Comparisons are paired because the purpose, and never the model, decides the draw.
 
-    >>> stream(3, "split").integers(1000) == stream(3, "split").integers(1000)
-    True
-    >>> stream(3, "split").integers(1000) == stream(3, "subset").integers(1000)
-    False
+    >>> [int(stream(3, purpose).integers(1000)) for purpose in ("split", "split", "subset")]
+    [532, 532, 277]
     """
     words = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], dtype=np.uint32)
     return np.random.default_rng([seed, *words.tolist()])

@@ -107,7 +107,9 @@ class Trial:
 
 
 def article(noun: str) -> str:
-    """>>> article("Embedder"), article("Probe")
-    ('an embedder', 'a probe')
+    """A noun with its article.
+
+    >>> article("Embedder"), article("Pretrainer")
+    ('an embedder', 'a pretrainer')
     """
     return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun.lower()}"

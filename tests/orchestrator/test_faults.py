@@ -1,0 +1,163 @@
+"""Models that fail, die or do not apply: each is an outcome, and the others go on."""
+
+import json
+import textwrap
+
+import pytest
+
+MODELS = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+import numpy as np
+from trainables.protocols import Card, Predictions
+
+def answers(valid, test):
+    return Predictions(test=np.full(test.n_obs, "type 0"), valid=np.full(valid.n_obs, "type 0"))
+
+@dataclass(frozen=True)
+class Raises:
+    card: ClassVar = Card(summary="fails on seed 1")
+    def fit_predict(self, train, valid, test, ctx):
+        if ctx.seed == 1:
+            raise RuntimeError("no gene of this model is here")
+        return answers(valid, test)
+
+@dataclass(frozen=True)
+class Hungry:
+    card: ClassVar = Card(summary="asks for more memory than there is")
+    def fit_predict(self, train, valid, test, ctx):
+        np.empty(1 << 55, dtype=np.float64)
+
+@dataclass(frozen=True)
+class Dies:
+    marks: str = ""
+    times: int = 1
+    card: ClassVar = Card(summary="kills its own process the first few times")
+    def fit_predict(self, train, valid, test, ctx):
+        mark = Path(self.marks) / str(ctx.seed)
+        died = len(list(mark.parent.glob(f"{ctx.seed}.*")))
+        if died < self.times:
+            mark.with_suffix(f".{died}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answers(valid, test)
+
+@dataclass(frozen=True)
+class Counts:
+    card: ClassVar = Card(summary="wants counts", wants="counts")
+    def fit_predict(self, train, valid, test, ctx):
+        assert "counts" in train.layers
+        return answers(valid, test)
+
+@dataclass(frozen=True)
+class Vast:
+    card: ClassVar = Card(summary="wants more GPUs than anyone has", gpus=99)
+    def fit_predict(self, train, valid, test, ctx):
+        return answers(valid, test)
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """Models of another installed package, found by entry point: the environment to run in."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "faulty_models.py").write_text(MODELS)
+    info = site / "faulty-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
+    names = ("Raises", "Hungry", "Dies", "Counts", "Vast")
+    lines = [f"{name.lower()} = faulty_models:{name}" for name in names]
+    (info / "entry_points.txt").write_text("[gauntlet.models]\n" + "\n".join(lines) + "\n")
+    return {"PYTHONPATH": str(site)}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Writes a sweep over the given models to a file."""
+
+    def write(models, seeds=3, datasets=("toy",)):
+        path = tmp_path / "faults.py"
+        path.write_text(
+            textwrap.dedent(f"""
+            from orchestrator import Sweep
+            SWEEP = Sweep(title="faults", task="annotation", datasets={list(datasets)!r},
+                          models={models!r}, seeds=range({seeds}))
+            """)
+        )
+        return path
+
+    return write
+
+
+def test_failures_are_recorded_shown_and_retried(gauntlet, plugin, sweep, tmp_path):
+    storage = tmp_path / "runs"
+    path = sweep({"raises": {}, "hungry": {}, "mean": {}, "pca": {}})
+    words = ("--storage", storage, "--json")
+    ran = json.loads(gauntlet("run", path, *words, expect=1, **plugin).stdout)
+    assert ran["statuses"] == {"ok": 5, "failed": 1, "out_of_memory": 3, "not_applicable": 3}
+    groups = json.loads(gauntlet("failures", "faults", *words, **plugin).stdout)
+    reasons = {group["status"]: group["reason"] for group in groups}
+    assert reasons["failed"] == "no gene of this model is here"
+    assert reasons["not_applicable"] == "pca is an embedder, and annotation needs an annotator"
+    assert "RuntimeError" in next(g for g in groups if g["status"] == "failed")["trace"]
+    again = gauntlet("retry", "faults", "--only", "out_of_memory", *words, expect=1, **plugin)
+    assert json.loads(again.stdout)["ran"] == 3
+    rerun = json.loads(gauntlet("run", path, *words, expect=1, **plugin).stdout)
+    assert rerun["ran"] == 4  # what failed is tried again, what does not apply is not
+
+
+def test_a_lost_worker_costs_its_trial_a_second_start(gauntlet, plugin, sweep, tmp_path):
+    storage, marks = tmp_path / "runs", tmp_path / "marks"
+    marks.mkdir()
+    path = sweep({"dies": {"marks": str(marks)}, "mean": {}}, seeds=2)
+    done = gauntlet("run", path, "--storage", storage, "--json", **plugin)
+    assert json.loads(done.stdout)["statuses"] == {"ok": 4}
+    assert len(list(marks.iterdir())) == 2
+
+
+def test_a_worker_that_always_dies_is_a_failure_in_words(gauntlet, plugin, sweep, tmp_path):
+    storage, marks = tmp_path / "runs", tmp_path / "marks"
+    marks.mkdir()
+    path = sweep({"dies": {"marks": str(marks), "times": 99}, "mean": {}}, seeds=1)
+    done = gauntlet("run", path, "--storage", storage, "--json", expect=1, **plugin)
+    assert json.loads(done.stdout)["statuses"] == {"failed": 1, "ok": 1}
+    groups = json.loads(gauntlet("failures", "--storage", storage, "--json", **plugin).stdout)
+    assert groups[0]["reason"].startswith("its worker died 3 times")
+    assert len(list(marks.iterdir())) == 3
+
+
+def test_what_no_machine_can_hold_is_refused(gauntlet, plugin, sweep, tmp_path):
+    done = gauntlet("run", sweep({"vast": {}}), "--storage", tmp_path, expect=2, **plugin)
+    assert "vast asks for 99 GPU and this machine has 0" in done.stderr
+
+
+def test_a_model_that_wants_counts_is_refused_where_there_are_none(
+    gauntlet, plugin, sweep, tmp_path
+):
+    import numpy as np
+
+    from trainables import catalog
+
+    cells = catalog.dataset("toy").read()
+    cells.X = np.log1p(cells.X.toarray())
+    cells.write_h5ad(tmp_path / "logged.h5ad")
+    words = ("--storage", tmp_path / "runs", "--data", tmp_path / "logged.h5ad")
+    done = gauntlet("run", sweep({"counts": {}}), *words, expect=2, **plugin)
+    assert "counts wants raw counts and logged has none" in done.stderr
+
+
+def test_another_packages_models_are_listed(gauntlet, plugin):
+    models = json.loads(gauntlet("list", "models", "--json", **plugin).stdout)["models"]
+    assert {"raises", "logreg"} <= {model["name"] for model in models}
+
+
+def test_an_unreachable_tracking_server_costs_no_trial(gauntlet, sweep, tmp_path):
+    storage = tmp_path / "runs"
+    nobody = "http://127.0.0.1:9"  # the discard port: nothing listens there
+    path = sweep({"mean": {}})
+    done = gauntlet("run", path, "--storage", storage, "--tracking-uri", nobody)
+    assert "MLflow lacks some runs" in done.stdout
+    assert "gauntlet sync faults" in done.stdout
+    synced = gauntlet("sync", "faults", "--storage", storage)
+    assert "faults: 3 trials mirrored" in synced.stdout

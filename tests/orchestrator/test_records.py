@@ -1,0 +1,107 @@
+"""The ledger: written once, read whole."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.execute import execute
+from orchestrator.records import (
+    COLUMNS,
+    Ledger,
+    read_manifest,
+    recorded_sweeps,
+    rows,
+    write_manifest,
+)
+from trainables.trial import Trial
+
+
+def record(trial_id="ab12", status="ok", **more):
+    return {"trial_id": trial_id, "status": status, **more}
+
+
+def test_a_result_is_written_once(tmp_path):
+    ledger = Ledger(tmp_path)
+    assert ledger.commit(record(value=1))
+    assert not ledger.commit(record(value=2))
+    assert ledger.settled("ab12") == record(value=1)
+
+
+def test_failures_are_kept_and_a_success_stands_above_them(tmp_path):
+    ledger = Ledger(tmp_path)
+    for attempt in range(11):
+        ledger.commit(record(status="failed", attempt=attempt))
+    assert ledger.settled("ab12") is None
+    assert ledger.last("ab12")["attempt"] == 10
+    ledger.commit(record())
+    assert ledger.last("ab12")["status"] == "ok"
+    assert ledger.settled_ids() == {"ab12"}
+    assert len(list((tmp_path / "records" / "ab").glob("ab12.*.json"))) == 11
+
+
+def race(arguments):
+    storage, writer = arguments
+    ledger = Ledger(storage)
+    return sum(ledger.commit(record(f"{i:04x}", writer=writer)) for i in range(50))
+
+
+def test_racing_writers_have_one_winner_each(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        won = pool.map(race, [(tmp_path, writer) for writer in range(4)])
+    assert sum(won) == 50
+    assert len(Ledger(tmp_path).settled_ids()) == 50
+
+
+def test_a_half_written_record_is_never_seen(tmp_path):
+    with pytest.raises(TypeError):
+        Ledger(tmp_path).commit(record(value=object()))
+    assert Ledger(tmp_path).last("ab12") is None
+
+
+def test_the_newest_manifest_is_what_a_sweep_means(tmp_path):
+    first = {"sweep": "a/b", "created_at": "2026-01-01T00:00:00.000+00:00", "trials": {"1": {}}}
+    second = {**first, "created_at": "2026-01-02T00:00:00.000+00:00", "trials": {"2": {}}}
+    one = write_manifest(tmp_path, first)
+    assert write_manifest(tmp_path, {**first, "created_at": second["created_at"]}) == one
+    write_manifest(tmp_path, second)
+    assert read_manifest(tmp_path, "a/b")["trials"] == {"2": {}}
+    assert recorded_sweeps(tmp_path) == ["a/b"]
+    with pytest.raises(LookupError, match="did you mean 'a/b'"):
+        read_manifest(tmp_path, "a/c")
+
+
+def test_a_trial_becomes_a_record_and_rows(tmp_path):
+    trial = Trial("mean", "annotation", "toy", 0)
+    found = execute(trial, tmp_path, code_version="test")
+    assert found["status"] == "ok"
+    assert found["cost"]["wall_s"] > 0
+    assert found["cost"]["peak_rss_mb"] > 10
+    table = rows([found], "a sweep")
+    assert {tuple(row) for row in table} == {
+        COLUMNS if isinstance(COLUMNS, tuple) else tuple(COLUMNS)
+    }
+    assert {row["metric"] for row in table} >= {"test/accuracy", "valid/macro_f1"}
+    assert {row["n_eval"] for row in table} == {48}
+    saved = {path.name for path in (tmp_path / "artifacts" / trial.id).iterdir()}
+    assert saved >= {"predictions.parquet", "per_class.csv", "confusion.csv"}
+
+
+def test_a_settled_trial_is_not_run_again(tmp_path):
+    trial = Trial("mean", "annotation", "toy", 0)
+    first = execute(trial, tmp_path, code_version="test")
+    assert execute(trial, tmp_path, code_version="other") == first
+
+
+def test_an_error_is_an_outcome_with_its_trace(tmp_path):
+    trial = Trial("logreg", "annotation", "toy", 0, 1.0, {"C": -1.0})
+    found = execute(trial, tmp_path, code_version="test")
+    assert found["status"] == "failed"
+    assert "C" in found["reason"]
+    assert "Traceback" in found["trace"]
+    assert "Traceback" in Path(tmp_path / "artifacts" / trial.id / "log.txt").read_text()
+    row = rows([found], "s")
+    assert len(row) == 1
+    assert row[0]["metric"] is None
+    assert json.dumps(row)
