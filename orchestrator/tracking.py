@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+KIND = "custom_model_development"
+"""MLflow's word for experiments with metrics and models, so that it opens on the right page."""
 ENDED = {"ok": "FINISHED", "not_applicable": "FINISHED", "pruned": "KILLED"}
 
 
@@ -75,13 +77,12 @@ class Syncer:
         known = client.get_experiment_by_name(self.sweep)
         if known is not None:
             return known.experiment_id
-        # a server decides for itself where artifacts go; a file database needs to be told
+        tags = {"mlflow.note.content": manifest["title"], "mlflow.experimentKind": KIND}
+        if self.tracking_uri:  # a server decides for itself where artifacts go
+            return client.create_experiment(self.sweep, tags=tags)
+        forget_default(client)
         place = (self.storage / "mlflow-artifacts").resolve().as_uri()
-        return client.create_experiment(
-            self.sweep,
-            artifact_location=None if self.tracking_uri else place,
-            tags={"mlflow.note.content": manifest["title"]},
-        )
+        return client.create_experiment(self.sweep, artifact_location=place, tags=tags)
 
     def write(self, client: MlflowClient, experiment: str, record: Record, run: Run | None) -> None:
         """One run: tags first, so that it can be found again; its end last, so that a run which
@@ -115,6 +116,14 @@ class Syncer:
         kept = self.storage / "artifacts" / record["trial_id"]
         if kept.exists():
             client.log_artifacts(run_id, str(kept))
+
+
+def forget_default(client: MlflowClient) -> None:
+    """Hide the empty experiment that every new MLflow database begins with."""
+    default = client.get_experiment_by_name("Default")
+    empty = default and not client.search_runs([default.experiment_id], max_results=1)
+    if default and empty and default.lifecycle_stage == "active":
+        client.delete_experiment(default.experiment_id)
 
 
 def runs_by_trial(client: MlflowClient, experiment: str) -> dict[str, Run]:
@@ -152,6 +161,8 @@ def tags_of(record: Record, sweep: str) -> dict[str, str]:
         "sweep": sweep,
         "code_version": record["code_version"],
         "hostname": record["hostname"],
+        "mlflow.source.name": f"gauntlet run {sweep}",
+        "mlflow.source.type": "JOB",
     }
     if record["reason"]:
         tags["reason"] = record["reason"]
