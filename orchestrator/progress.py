@@ -30,7 +30,9 @@ class Progress:
     def __init__(self) -> None:
         self.done = self.failed = self.running = self.total = 0
         self.best: tuple[float, str] | None = None
-        self.started = self.said = time.monotonic()
+        self.said = time.monotonic()
+        self.started: float | None = None
+        """When the first trial began: starting Ray says nothing about how long trials take."""
         columns = TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn()
         tail = TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TimeRemainingColumn()
         self.bars = Bars(*columns, *tail, console=console)
@@ -61,6 +63,8 @@ class Progress:
 
     def watch(self, what: str, trial: Trial, record: Record | None) -> None:
         """One trial started or ended."""
+        now = time.monotonic()
+        self.started = self.started or now
         if record is None:
             self.running += 1
         else:
@@ -70,14 +74,11 @@ class Progress:
             self.remember(trial, record)
         self.bars.update(self.bar, completed=self.done, state=self.state())
         over = self.done == self.total
-        if not console.is_terminal and (over or time.monotonic() - self.said > self.every):
-            self.said = time.monotonic()
-            seconds = self.said - self.started
-            left = seconds / self.done * (self.total - self.done) if self.done else 0
-            console.print(
-                f"{self.done}/{self.total} {self.state()}  {seconds:.0f} s, {left:.0f} s to go",
-                highlight=False,
-            )
+        if not console.is_terminal and record and (over or now - self.said > self.every):
+            self.said, seconds = now, now - self.started
+            left = seconds / self.done * (self.total - self.done)
+            line = f"{self.done}/{self.total} {self.state()}  {seconds:.0f} s, {left:.0f} s to go"
+            console.print(line, highlight=False, soft_wrap=True)
 
     def remember(self, trial: Trial, record: Record) -> None:
         """Keep the best value seen, on valid where there is one: test is for the report."""

@@ -149,7 +149,7 @@ def table(title: str, rows: list[Facts]) -> None:
         drawn.add_column(column, style="bold" if column == columns[0] else "", overflow="fold")
     for row in rows:
         drawn.add_row(*(text(row.get(column, "")) for column in columns))
-    console.print(f"[bold]{escape(title)}[/bold]", drawn if rows else "  none", "", sep="\n")
+    console.print(f"[bold]{escape(title)}[/bold]", drawn if rows else "  none", sep="\n")
 
 
 def text(value: Any) -> str:
@@ -167,7 +167,7 @@ def facts(title: str, found: Facts) -> None:
     drawn.show_header = False
     for key, value in flat(found).items():
         drawn.add_row(key, text(value))
-    console.print(f"[bold]{escape(title)}[/bold]", drawn, "", sep="\n")
+    console.print(f"[bold]{escape(title)}[/bold]", drawn, sep="\n")
 
 
 def flat(found: Facts, above: str = "") -> Facts:
@@ -210,7 +210,9 @@ def result_rows(rows: pd.DataFrame) -> None:
     shown = "sweep model dataset fraction seed metric value status trial_id".split()
     same = [c for c in shown[:6] if rows[c].nunique(dropna=False) == 1 and len(rows) > 1]
     columns = [c for c in shown if c not in same]
-    title = ", ".join([f"{len(rows)} rows", *(str(rows[c].iloc[0]) for c in same)])
+    constants = {c: rows[c].iloc[0] for c in same}
+    told = [f"{c} {v:g}" if c in ("fraction", "seed") else str(v) for c, v in constants.items()]
+    title = ", ".join([f"{len(rows)} rows", *told])
     table(title, [dict(zip(columns, row, strict=True)) for row in rows[columns].to_numpy()])
 
 
@@ -234,7 +236,7 @@ def comparison(rows: pd.DataFrame) -> None:
                 number(row["p_adjusted"], ".2g"),
                 f"[{style}]{row['verdict']}[/{style}]",
             )
-        console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, "", sep="\n")
+        console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, sep="\n")
 
 
 def number(value: Any, form: str) -> str:
