@@ -162,8 +162,10 @@ def answer(row: Comparison, rows: pd.DataFrame, asked: str, alpha: float) -> Com
     if gone:
         row.note = f"no {row.metric} of {' or '.join(gone)}"
         return row
-    rho = held_out_share(scores)
-    row.test, row.why = choose_test(len(shared), rho) if asked == "auto" else (asked, "asked for")
+    protocol = str(scores["protocol"].iloc[0])
+    rho = held_out_share(scores) if protocol.startswith("random") else None
+    chosen = choose_test(len(shared), rho, protocol)
+    row.test, row.why = chosen if asked == "auto" else (asked, "asked for")
     notes = []
     if row.test not in UNPAIRED:
         notes.append(dropped(rows, row, in_a.index, in_b.index))
@@ -199,10 +201,14 @@ def held_out_share(scores: pd.DataFrame) -> float | None:
     return float((sizes["n_eval"] / (sizes["n_eval"] + rest)).median())
 
 
-def choose_test(n_shared: int, rho: float | None) -> tuple[str, str]:
+def choose_test(n_shared: int, rho: float | None, protocol: str) -> tuple[str, str]:
     """The test that fits how the trials were drawn, and why in one line."""
     if n_shared == 0:
         return "welch", "no seed is shared: two independent samples, each with its own variance"
+    if protocol.startswith("leave one batch out"):
+        return "paired", "each seed leaves out another batch: paired over batches"
+    if protocol.startswith(("fixed", "as ")):
+        return "paired", "shared seeds, one fixed test set: it speaks of these test cells only"
     if rho is None:
         return "paired", "shared seeds and no held-out cells: every seed meets the same cells"
     return (

@@ -16,8 +16,8 @@ from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_m
 from orchestrator.sweep import Sweep, find_dataset
 from orchestrator.tracking import Mirroring, Syncer
 from trainables.cells import open_cells, prepare
-from trainables.protocols import NotApplicable
-from trainables.store import Store
+from trainables.protocols import Cells, NotApplicable
+from trainables.store import Store, canonical
 from trainables.trial import Trial
 
 
@@ -169,16 +169,29 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
         for note in cells[name].uns["gauntlet"]["notes"]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
+    answers: dict[tuple[str, ...], str] = {}
     for trial in planned.to_run:
-        try:
-            trial.check(cells[trial.dataset])
+        # no answer depends on seed or fraction, and a check may look at every cell
+        asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
+        if asked not in answers:
+            answers[asked] = declined_because(trial, cells[trial.dataset])
+        if answers[asked]:
+            declined.append((trial, answers[asked]))
+        else:
             missing.append(trial)
-        except NotApplicable as reason:
-            declined.append((trial, str(reason)))
     for trial, reason in declined:  # after all checks: bad input leaves nothing behind
         done = Done(status="not_applicable", reason=reason)
         Ledger(planned.storage).commit(record_of(trial, done, code_version()))
     return missing
+
+
+def declined_because(trial: Trial, cells: Cells) -> str:
+    """Why a trial does not apply, or "" when it does. Raises ValueError for unusable cells."""
+    try:
+        trial.check(cells)
+    except NotApplicable as reason:
+        return str(reason)
+    return ""
 
 
 def go(job: Job, trials: list[Trial], display: Display, max_concurrent: int | None) -> bool:

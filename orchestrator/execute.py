@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Ledger, Record, now
 from trainables import catalog
+from trainables.audit import footprint
 from trainables.protocols import Context, Metrics, NotApplicable
 from trainables.store import Store
 from trainables.trial import Trial
@@ -63,8 +64,11 @@ class Done:
     status: str = "ok"
     reason: str = ""
     trace: str = ""
+    protocol: str = ""
     metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
+    saw: list[dict[str, Any]] = field(default_factory=list)
+    """Each fitting step: its name, how many cells it saw, and the hash of their names."""
     started_at: str = field(default_factory=now)
     cost: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
 
@@ -86,11 +90,13 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
         store=Store(storage / "store"),
         cpus=card.cpus,
         report=progress,
+        saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
     )
     with measured(done.cost), log_to(artifacts / "log.txt"):
         try:
             with threads(card.cpus):
+                done.protocol = trial.the_task().described(trial.cells(ctx.store))
                 done.metrics = trial.run(ctx)
         except NotApplicable as reason:
             done.status, done.reason = "not_applicable", one_line(reason)
@@ -111,10 +117,11 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "status": done.status,
         "reason": done.reason,
         "trial": trial.spelled_out(),
-        "protocol": getattr(trial.the_task(), "protocol", ""),
+        "protocol": done.protocol,
         "metrics": metrics,
         "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
         "history": done.history,
+        "saw": done.saw,
         "cost": done.cost,
         "trace": done.trace,
         "code_version": code_version,

@@ -7,7 +7,7 @@ cells come from. Each lives in a file of its own that ends in `MODEL =`, `TASK =
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -82,6 +82,8 @@ class Context:
     cpus: int = 1
     report: Callable[[Metrics], None] = _nothing
     """Progress, epoch by epoch: a scheduler, a tracker or a test's `list.append` listens."""
+    saw: Callable[[str, Iterable[str]], None] = _nothing
+    """Told by every fitting step, before it fits: its name, and the names of the cells it sees."""
     save: Callable[[str, pd.DataFrame], None] = _nothing
     """Keeps a table beside the trial's record; the name ends in `.parquet` or `.csv`."""
 
@@ -154,8 +156,7 @@ class Task(Protocol):
     headline: ClassVar[str]
     """The metric a reader looks at first, such as "test/macro_f1"."""
 
-    @property
-    def protocol(self) -> str:
+    def described(self, cells: Cells | None = None) -> str:
         """How cells were split, in words, for tables."""
         ...
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.seeds import stream
+from trainables.seeds import random_state, stream
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers, ascending: three disjoint sets that together are every cell at fraction 1."""
+    """Row numbers. The parts are disjoint, save where a paper chose on the cells it reported."""
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
+    selected_on_test: bool = False
+
+
+# ---- ours ---------------------------------------------------------------------------------------
 
 
 def random_split(
@@ -30,39 +36,112 @@ def random_split(
     Raises ValueError when a class has fewer than three cells.
     """
     labels = np.asarray(labels)
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}; it must be above 0 and at most 1")
     if test <= 0 or valid <= 0 or test + valid >= 1:
         raise ValueError(f"test={test} and valid={valid} must be positive and leave cells to train")
-    check_class_sizes(labels)
-    shuffled = stream(seed, "split").permutation(len(labels))
-    parts: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
-    rooms = class_shares(labels, test), class_shares(labels, valid)
-    for label, n_test, n_valid in zip(np.unique(labels), *rooms, strict=True):
-        members = shuffled[labels[shuffled] == label]
-        n_test = min(n_test, len(members) - 2)  # leave one to choose on and one to train on
-        n_valid = min(n_valid, len(members) - n_test - 1)
-        parts["test"].append(members[:n_test])
-        parts["valid"].append(members[n_test : n_test + n_valid])
-        parts["train"].append(members[n_test + n_valid :])
+    check_class_sizes(Counter(labels.tolist()), least=3)
+    reported, rest = taken(labels, np.arange(len(labels)), test, stream(seed, "split"), leave=2)
+    return labelled_share(labels, rest, reported, seed, valid / (1 - test), fraction)
+
+
+def leave_batch_out(
+    labels: np.ndarray,
+    batches: np.ndarray,
+    seed: int,
+    *,
+    valid: float = 0.1,
+    fraction: float = 1.0,
+) -> Split:
+    """Train on all batches but one, report on that one: seed s leaves out batch s (modulo).
+
+    As many seeds as there are batches, from 0, leave out each once. Cells of the left-out batch
+    whose class occurs nowhere else cannot be named by anyone and are in no part.
+
+    Raises ValueError where there is but one batch or the left-out one shares no class.
+    """
+    labels, batches = np.asarray(labels), np.asarray(batches)
+    names = np.unique(batches).tolist()
+    if len(names) < 2:
+        raise ValueError(
+            f"every cell is of batch {names[0]!r}: leaving a batch out needs at least two;"
+            " name their column with --batch-key"
+        )
+    left_out = names[seed % len(names)]
+    rest = np.flatnonzero(batches != left_out)
+    held = np.flatnonzero(batches == left_out)
+    return transfer(labels, rest, held, seed, valid, fraction, f"batch {left_out!r}")
+
+
+def fixed_split(
+    labels: np.ndarray, marks: np.ndarray, seed: int, *, valid: float = 0.1, fraction: float = 1.0
+) -> Split:
+    """The data set's own train and test cells; only valid and the share depend on the seed.
+
+    `marks` holds "train" or "test" for every cell. Test cells of a class that was never to be
+    trained on are in no part.
+
+    Raises ValueError where marks are missing.
+    """
+    labels, marks = np.asarray(labels), np.asarray(marks)
+    if set(marks) != {"train", "test"}:
+        raise ValueError(
+            f"a fixed split needs cells marked train and test; found {sorted(set(marks))}"
+        )
+    train, test = np.flatnonzero(marks == "train"), np.flatnonzero(marks == "test")
+    return transfer(labels, train, test, seed, valid, fraction, "the test set")
+
+
+def transfer(
+    labels: np.ndarray,
+    rest: np.ndarray,
+    held: np.ndarray,
+    seed: int,
+    valid: float,
+    fraction: float,
+    what: str,
+) -> Split:
+    """Train and valid among `rest`, test among `held`, on the classes that can be learned."""
+    names, sizes = np.unique(labels[rest], return_counts=True)
+    learnable = names[sizes >= 2]  # one to train on and one to choose on
+    reported = held[np.isin(labels[held], learnable)]
+    if not len(reported):
+        raise ValueError(f"{what} shares no cell type with the cells to train on")
+    usable = rest[np.isin(labels[rest], learnable)]
+    return labelled_share(labels, usable, reported, seed, valid, fraction)
+
+
+def labelled_share(
+    labels: np.ndarray,
+    rest: np.ndarray,
+    test: np.ndarray,
+    seed: int,
+    valid: float,
+    fraction: float,
+) -> Split:
+    """Part `rest` into train and valid, then keep a share of each class of both, at least one."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction}; it must be above 0 and at most 1")
+    chosen_on, trained_on = taken(labels, rest, valid, stream(seed, "valid"), leave=1)
     return Split(
-        train=fewer(parts["train"], fraction, seed),
-        valid=fewer(parts["valid"], fraction, seed),
-        test=np.sort(np.concatenate(parts["test"])),
+        train=fewer(labels, trained_on, fraction, seed),
+        valid=fewer(labels, chosen_on, fraction, seed),
+        test=np.sort(test),
     )
 
 
-def check_class_sizes(labels: np.ndarray, least: int = 3) -> None:
-    """Raise ValueError naming the classes that are too small to be in train, valid and test."""
-    names, counts = np.unique(np.asarray(labels), return_counts=True)
-    small = [f"{name!r} ({n})" for name, n in zip(names.tolist(), counts, strict=True) if n < least]
-    if small:
-        raise ValueError(
-            f"too few cells of {', '.join(small)}: each cell type needs at least {least}, one to"
-            f" train, one to choose and one to test on; merge or drop it (--min-cells {least})"
-        )
-    if len(names) < 2:
-        raise ValueError(f"every cell is {names[0]!r}: there is nothing to tell apart")
+def taken(
+    labels: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator, *, leave: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A stratified share of some rows, at least one of each class, and the rows that remain.
+
+    Of each class at least `leave` rows remain.
+    """
+    shuffled = rng.permutation(rows)
+    there = labels[shuffled]
+    chosen = np.zeros(len(rows), dtype=bool)
+    for label, wanted in zip(np.unique(there), class_shares(there, share), strict=True):
+        members = np.flatnonzero(there == label)
+        chosen[members[: min(wanted, len(members) - leave)]] = True
+    return shuffled[chosen], shuffled[~chosen]
 
 
 def class_shares(labels: np.ndarray, share: float) -> np.ndarray:
@@ -75,18 +154,143 @@ def class_shares(labels: np.ndarray, share: float) -> np.ndarray:
     """
     _, sizes = np.unique(labels, return_counts=True)
     exact = sizes * share
-    taken = np.maximum(np.floor(exact).astype(int), 1)
-    missing = round(len(labels) * share) - taken.sum()
+    counts = np.maximum(np.floor(exact).astype(int), 1)
+    missing = round(len(labels) * share) - counts.sum()
     if missing > 0:
         by_remainder = np.argsort(-(exact - np.floor(exact)), kind="stable")
         open_classes = by_remainder[exact[by_remainder] > 1]
-        taken[open_classes[:missing]] += 1
-    return taken
+        counts[open_classes[:missing]] += 1
+    return counts
 
 
-def fewer(classes: list[np.ndarray], fraction: float, seed: int) -> np.ndarray:
-    """A share of each class's cells, at least one; smaller shares lie inside larger ones."""
-    rng = stream(seed, "subset")
-    orders = [rng.permutation(members) for members in classes]
-    kept = [order[: max(1, round(len(order) * fraction))] for order in orders]
+def fewer(labels: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """A share of each class's rows, at least one; smaller shares lie inside larger ones.
+
+    >>> labels, rows = np.array(list("aaaabb")), np.arange(6)
+    >>> small, large = (fewer(labels, rows, f, seed=0) for f in (0.5, 1.0))
+    >>> len(small), set(small) <= set(large)
+    (3, True)
+    """
+    order = stream(seed, "subset").permutation(np.sort(rows))
+    kept = []
+    for label in np.unique(labels[order]):
+        members = order[labels[order] == label]
+        kept.append(members[: max(1, round(len(members) * fraction))])
     return np.sort(np.concatenate(kept))
+
+
+def check_class_sizes(sizes: Mapping[str, int], least: int) -> None:
+    """Raise ValueError naming the classes that are too small to be in every part."""
+    small = [f"{name!r} ({n})" for name, n in sorted(sizes.items()) if n < least]
+    if small:
+        raise ValueError(
+            f"too few cells of {', '.join(small)}: each cell type needs at least {least}, one to"
+            f" train, one to choose and one to test on; merge or drop it (--min-cells {least})"
+        )
+    if len(sizes) < 2:
+        only = next(iter(sizes), "without a type")
+        raise ValueError(f"every cell is {only!r}: there is nothing to tell apart")
+
+
+# ---- the papers' --------------------------------------------------------------------------------
+
+
+def boiarsky_zheng68k(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Train rows and reported rows of every run on Zheng68K, in the authors' order.
+
+    `StratifiedShuffleSplit(n_splits=1, test_size=0.2, random_state=2022)`: dist_finetune.py:214 and
+    scbert_baselines_LR.ipynb. There is no test set: the reported rows also chose the epoch.
+    """
+    from sklearn.model_selection import StratifiedShuffleSplit
+
+    splitter = StratifiedShuffleSplit(n_splits=1, test_size=0.2, random_state=2022)
+    return next(splitter.split(np.zeros(len(labels)), labels))
+
+
+SCBERT_FRACTIONS = (1.0, 0.75, 0.5, 0.25, 0.1)
+"""The order in which dist_finetune_fewshot.py draws: a draw depends on those before it."""
+
+
+def scbert_shares(train: np.ndarray, k: int) -> dict[float, np.ndarray]:
+    """Repetition k's training rows at each fraction (dist_finetune_fewshot.py:219-265).
+
+    numpy is seeded with 2021 * k once, and then draws without replacement, fraction after
+    fraction: not stratified, not nested.
+    """
+    rng = np.random.RandomState(2021 * k)
+    sizes = {fraction: round(len(train) * fraction) for fraction in SCBERT_FRACTIONS}
+    return {f: rng.choice(train, size, replace=False) for f, size in sizes.items()}
+
+
+def logreg_share(train: np.ndarray, fraction: float, k: int) -> np.ndarray:
+    """Repetition k's training rows of the LR baseline on Zheng68K (scbert_baselines_LR.ipynb).
+
+    numpy is seeded with k before every draw (cell 9); with all labels the rows are only permuted
+    (cell 3). These are not scBERT's subsets, so the authors' comparison was unpaired.
+    """
+    rng = np.random.RandomState(k)
+    if fraction == 1:
+        return rng.permutation(train)
+    return rng.choice(train, round(len(train) * fraction), replace=False)
+
+
+def scgpt_share(labels: np.ndarray, train: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Rows of the scGPT and LR runs on MS, pancreas and myeloid, the same for both models.
+
+    `train_test_split(train_size=fraction, random_state=SEED, stratify=labels)`:
+    scGPT_run_all_celltypeannot_fewshot.py:337 and scGPT_baselines_LR.py:122. With all labels
+    nothing is drawn.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if fraction == 1:
+        return train
+    share, _ = train_test_split(
+        train, train_size=fraction, random_state=seed, stratify=labels[train]
+    )
+    return np.asarray(share)
+
+
+def paper_split(
+    labels: np.ndarray,
+    seed: int,
+    *,
+    fraction: float = 1.0,
+    marks: np.ndarray | None = None,
+    draws: str = "logreg",
+) -> Split:
+    """The rows that Boiarsky et al. used, in their order.
+
+    With `marks` (the scGPT authors' train and test files): the test file is reported, and 10 % of
+    the share are chosen on. The authors drew those by `train_test_split(test_size=0.1)` from a
+    global state that no one can replay; here the named stream stands in for it. The LR baseline
+    trained on the whole share: a model with `draws = "logreg"` gets it, valid being part of it.
+    Without marks (Zheng68K): `draws` says whose few-shot rows, "scbert" or "logreg"; `seed` is the
+    repetition k, and what is reported is also chosen on.
+
+    Raises ValueError for a fraction that the authors' replayed draws do not have.
+    """
+    if marks is not None:
+        return scgpt_split(labels, marks, seed, fraction, draws)
+    train, reported = boiarsky_zheng68k(labels)
+    if draws == "scbert":
+        if fraction not in SCBERT_FRACTIONS:
+            raise ValueError(f"the paper drew no share of {fraction}; it has: {SCBERT_FRACTIONS}")
+        share = scbert_shares(train, seed)[fraction]
+    else:
+        share = logreg_share(train, fraction, seed)
+    return Split(share, reported, reported, selected_on_test=True)
+
+
+def scgpt_split(
+    labels: np.ndarray, marks: np.ndarray, seed: int, fraction: float, draws: str
+) -> Split:
+    """See `paper_split`."""
+    from sklearn.model_selection import train_test_split
+
+    train, test = np.flatnonzero(marks == "train"), np.flatnonzero(marks == "test")
+    share = scgpt_share(labels, train, fraction, seed)
+    part, valid = train_test_split(
+        share, test_size=0.1, shuffle=True, random_state=random_state(seed, "valid")
+    )
+    return Split(share if draws == "logreg" else np.asarray(part), np.asarray(valid), test)

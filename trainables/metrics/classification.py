@@ -13,9 +13,9 @@ Scores = dict[str, float]
 def scores(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Scores:
     """Accuracy, and macro averages over the stated labels.
 
-    `labels` are the classes of the whole data set, so that every trial averages over the same
-    ones. (scikit-learn's default, which the papers used, averages over whichever occur.) A class
-    that was never predicted has precision 0.
+    Ours are the classes that occur in `truth`, the same for every model. The papers took
+    scikit-learn's default, whichever occur in truth or prediction, so that one wrong guess of an
+    absent class lowers the average. A class that was never predicted has precision 0.
     """
     table = per_class(truth, predicted, labels)
     return {
@@ -27,16 +27,13 @@ def scores(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Scor
 
 
 def per_class(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """One row a class that occurs in `truth`: precision, recall, f1, cells."""
+    """One row a label: precision, recall, f1, cells."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    present = [label for label in labels if label in set(truth)]
     absent: Any = 0  # a class never predicted has precision 0
-    numbers = precision_recall_fscore_support(
-        truth, predicted, labels=present, zero_division=absent
-    )
+    numbers = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=absent)
     columns = dict(zip(("precision", "recall", "f1", "cells"), numbers, strict=True))
-    return pd.DataFrame({"cell_type": present, **columns})
+    return pd.DataFrame({"cell_type": labels, **columns})
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:

@@ -34,7 +34,9 @@ class HVG:
 
         if cells.n_vars <= self.n_top_genes:  # nothing to choose
             return np.asarray(cells.X.toarray(), dtype=np.float32)
-        seen = ad.AnnData(X=cells.X[fit_rows(cells)])
+        fitted_on = fit_rows(cells)
+        ctx.saw("hvg choice", cells.obs_names[fitted_on])
+        seen = ad.AnnData(X=cells.X[fitted_on])
         seen.uns["log1p"] = {"base": None}
         table: Any = sc.pp.highly_variable_genes(
             seen, n_top_genes=self.n_top_genes, flavor=self.flavor, inplace=False

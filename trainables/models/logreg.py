@@ -32,6 +32,7 @@ class LogReg:
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """Fit on `train` alone, predict the others; notes hold the chosen C."""
+        ctx.saw("logreg fit", train.obs_names)
         x = train.X.astype(np.float64)  # liblinear's own type: convert once, not per fit
         y = train.obs["cell_type"].astype(str).to_numpy()
         seed = random_state(ctx.seed, "init")

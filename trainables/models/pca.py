@@ -24,7 +24,9 @@ class PCA:
         """cells x components; fitted on training rows alone where they are marked."""
         from sklearn.decomposition import PCA as Components
 
-        seen = cells.X[fit_rows(cells)]
+        fitted_on = fit_rows(cells)
+        ctx.saw("pca fit", cells.obs_names[fitted_on])
+        seen = cells.X[fitted_on]
         fitted = Components(
             n_components=min(self.n_components, min(seen.shape) - 1),
             svd_solver="arpack",  # centres without making the matrix dense

@@ -33,6 +33,7 @@ class Probe:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        ctx.saw("probe fit", train.obs_names)
         embedding = self.embedder.embed(stacked(train, valid, test), ctx)
         parts = np.split(embedding, np.cumsum([train.n_obs, valid.n_obs]))
         head = make_pipeline(

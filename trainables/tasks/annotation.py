@@ -8,86 +8,134 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from trainables.audit import audited, replayed
 from trainables.cells import rows
 from trainables.metrics import classification
 from trainables.protocols import Annotator, Cells, Context, Metrics
-from trainables.splits import Split, check_class_sizes, random_split
+from trainables.splits import (
+    Split,
+    check_class_sizes,
+    fixed_split,
+    leave_batch_out,
+    paper_split,
+    random_split,
+)
+
+PROTOCOLS = ("random", "batch", "fixed", "paper")
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """Fit on labelled cells, report on a stratified random test set.
+    """Fit on labelled cells, report on cells without labels.
 
+    `protocol`: "random", a stratified test set drawn for each seed; "batch", seed s leaves out
+    batch s; "fixed", the data set's own test cells; "paper", the rows of Boiarsky et al. (see
+    `splits.paper_split`) and their macro average over whichever classes occur.
     `fraction` is the share of the labelled cells (train and valid alike) that a model is given;
     the test set is the same at every fraction. What a model chooses, it chooses on `valid`.
+    `replay` fits twice to catch a model that learns from test cells without saying so.
     """
 
     fraction: float = 1.0
+    protocol: str = "random"
     test: float = 0.2
     valid: float = 0.1
+    replay: bool = False
 
     needs: ClassVar[type] = Annotator
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "name the cell types of unseen cells after labelled examples"
     headline: ClassVar[str] = "test/macro_f1"
 
-    @property
-    def protocol(self) -> str:
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(
+                f"annotation has no protocol {self.protocol!r}; it has: {', '.join(PROTOCOLS)}"
+            )
+
+    def described(self, cells: Cells | None = None) -> str:
         """The split in words, for tables."""
-        return f"random {1 - self.test - self.valid:.0%}/{self.valid:.0%}/{self.test:.0%}"
+        return {
+            "random": f"random {1 - self.test - self.valid:.0%}/{self.valid:.0%}/{self.test:.0%}",
+            "batch": f"leave one batch out, {self.valid:.0%} of the others to choose on",
+            "fixed": f"fixed test set, {self.valid:.0%} of the others to choose on",
+            "paper": "as Boiarsky et al."
+            + ("" if cells is None or "split" in cells.obs else ", chosen on the test set"),
+        }[self.protocol]
 
     def check(self, cells: Cells) -> None:
-        """Raise ValueError when some class is too small to split or there is but one."""
+        """Raise ValueError when these cells cannot be split like that."""
         if "cell_type" not in cells.obs:
             raise ValueError("annotation needs cell types: name their column with --label-key")
-        check_class_sizes(cells.obs["cell_type"].to_numpy())
+        sizes = {
+            str(name): int(n) for name, n in cells.obs["cell_type"].value_counts().items() if n
+        }
+        check_class_sizes(sizes, least=3 if self.protocol == "random" else 1)
+        if self.protocol == "batch" and "batch" not in cells.obs:
+            raise ValueError("leaving a batch out needs batches: name their column (--batch-key)")
+        if self.protocol == "fixed" and "split" not in cells.obs:
+            raise ValueError(
+                "it has no cells marked train and test in obs['split']; use another protocol"
+            )
+        if self.protocol != "random":
+            self.split(cells, 0, "logreg")
+
+    def split(self, cells: Cells, seed: int, draws: str) -> Split:
+        """Who is in which part; `draws` says whose subsets, under the paper's protocol."""
+        labels = cells.obs["cell_type"].astype(str).to_numpy()
+        share = {"valid": self.valid, "fraction": self.fraction}
+        marks = cells.obs["split"].to_numpy().astype(str) if "split" in cells.obs else None
+        if self.protocol == "random":
+            return random_split(labels, seed, test=self.test, **share)
+        if self.protocol == "batch":
+            return leave_batch_out(labels, cells.obs["batch"].astype(str).to_numpy(), seed, **share)
+        if self.protocol == "fixed" and marks is not None:
+            return fixed_split(labels, marks, seed, **share)
+        return paper_split(labels, seed, fraction=self.fraction, marks=marks, draws=draws)
 
     def __call__(self, model: Annotator, cells: Cells, ctx: Context) -> Metrics:
         """test/ and valid/ accuracy, macro_f1, macro_precision, macro_recall.
 
         Saves `predictions.parquet` (a row a test cell), `per_class.csv` and `confusion.csv`.
+        Raises `audit.Leak` when a fitting step saw a test cell.
         """
-        labels = cells.obs["cell_type"].astype(str).to_numpy()
-        split = random_split(
-            labels, ctx.seed, test=self.test, valid=self.valid, fraction=self.fraction
-        )
-        predicted = model.fit_predict(
-            rows(cells, split.train, labels=True),
-            rows(cells, split.valid, labels=True),
-            rows(cells, split.test, labels=False),
-            ctx,
-        )
-        return measure(predicted.test, predicted.valid, labels, split, cells, ctx) | {
-            f"chosen/{name}": value for name, value in predicted.notes.items()
+        split = self.split(cells, ctx.seed, getattr(model, "draws", "logreg"))
+        train = rows(cells, split.train, labels=True)
+        valid = rows(cells, split.valid, labels=True)
+        test = rows(cells, split.test, labels=False)
+        # under the paper's protocol the reported cells are chosen on: stamped, not refused
+        hidden = () if split.selected_on_test else test.obs_names
+        watched = audited(ctx, hidden)
+        predicted = model.fit_predict(train, valid, test, watched)
+        if self.replay:
+            replayed(model, train, valid, test, predicted, watched)
+        measured = {
+            **self.measure("test", predicted.test, split.test, cells, ctx),
+            **self.measure("valid", predicted.valid, split.valid, cells, ctx),
+            **{f"chosen/{name}": value for name, value in predicted.notes.items()},
+        }
+        in_either = len(np.union1d(split.train, split.valid))
+        return measured | {
+            "n_train": len(split.train) if split.selected_on_test else in_either,
+            "n_eval": len(split.test),
+            "n_classes": cells.obs["cell_type"].nunique(),
         }
 
-
-def measure(
-    test: np.ndarray,
-    valid: np.ndarray,
-    labels: np.ndarray,
-    split: Split,
-    cells: Cells,
-    ctx: Context,
-) -> Metrics:
-    """Predictions against truth, kept cell by cell as well."""
-    classes = np.unique(labels)
-    truth = labels[split.test]
-    ctx.save(
-        "predictions.parquet",
-        pd.DataFrame({"cell": cells.obs_names[split.test], "truth": truth, "predicted": test}),
-    )
-    ctx.save("per_class.csv", classification.per_class(truth, test, classes))
-    ctx.save("confusion.csv", classification.confusion(truth, test, classes))
-    on_test = classification.scores(truth, test, classes)
-    on_valid = classification.scores(labels[split.valid], valid, classes)
-    return {
-        **{f"test/{name}": value for name, value in on_test.items()},
-        **{f"valid/{name}": value for name, value in on_valid.items()},
-        "n_train": len(split.train) + len(split.valid),
-        "n_eval": len(split.test),
-        "n_classes": len(classes),
-    }
+    def measure(
+        self, part: str, predicted: np.ndarray, index: np.ndarray, cells: Cells, ctx: Context
+    ) -> Metrics:
+        """Predictions of one part against truth; those of the test cells are kept one by one."""
+        truth = cells.obs["cell_type"].iloc[index].astype(str).to_numpy()
+        classes = np.union1d(truth, predicted) if self.protocol == "paper" else np.unique(truth)
+        if part == "test":
+            names = cells.obs_names[index]
+            kept = pd.DataFrame({"cell": names, "truth": truth, "predicted": predicted})
+            ctx.save("predictions.parquet", kept)
+            ctx.save("per_class.csv", classification.per_class(truth, predicted, classes))
+            every = np.union1d(truth, predicted)
+            ctx.save("confusion.csv", classification.confusion(truth, predicted, every))
+        scores = classification.scores(truth, predicted, classes)
+        return {f"{part}/{name}": value for name, value in scores.items()}
 
 
 TASK = Annotation

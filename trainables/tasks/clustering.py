@@ -20,7 +20,10 @@ class Clustering:
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "how well an embedding keeps cell types together, without labels"
     headline: ClassVar[str] = "avg_bio"
-    protocol: ClassVar[str] = "zero-shot, all cells"
+
+    def described(self, cells: Cells | None = None) -> str:
+        """How cells were split, in words: they were not."""
+        return "zero-shot, all cells"
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no cell types to compare clusters with."""
