@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -46,8 +47,7 @@ class Ran:
 class Display(Protocol):
     """Shows progress; the command has a rich one."""
 
-    def __enter__(self) -> Display: ...
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None: ...
     def note(self, text: str) -> None: ...
     def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
@@ -56,10 +56,7 @@ class Display(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def __enter__(self) -> Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None: ...
     def note(self, text: str) -> None: ...
     def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
@@ -88,10 +85,10 @@ def run(
             f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
         )
     job = Job(planned.sweep.name, planned.trials, planned.storage, tracking_uri, address)
-    with display or Silent() as shown:
-        missing = [t for t in ready(planned, shown) if only in (None, t.model)]
-        write_manifest(planned.storage, planned.manifest())
-        return carry_out(job, missing, shown, max_concurrent)
+    shown = display or Silent()
+    missing = [trial for trial in ready(planned, shown) if only in (None, trial.model)]
+    write_manifest(planned.storage, planned.manifest())
+    return carry_out(job, missing, shown, max_concurrent)
 
 
 def retry(
@@ -118,8 +115,7 @@ def retry(
     unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
     job = Job(sweep, trials, Path(storage), tracking_uri, address)
-    with display or Silent() as shown:
-        return carry_out(job, failed, shown)
+    return carry_out(job, failed, display or Silent())
 
 
 @dataclass(frozen=True)
@@ -138,11 +134,13 @@ def carry_out(
 ) -> Ran:
     """Run what is missing, mirror everything, and say what came of it."""
     started = time.perf_counter()
+    mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
     interrupted = False
-    with Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri)) as mirroring:
-        if missing:
-            display.begin(job.trials, missing)
-            interrupted = go(job, missing, display, max_concurrent)
+    if missing:
+        display.begin(job.trials, missing)
+        interrupted = go(job, missing, display, mirroring, max_concurrent)
+    else:
+        mirroring.once()
     records = Ledger(job.storage).current([trial.id for trial in job.trials])
     return Ran(
         sweep=job.sweep,
@@ -194,7 +192,13 @@ def declined_because(trial: Trial, cells: Cells) -> str:
     return ""
 
 
-def go(job: Job, trials: list[Trial], display: Display, max_concurrent: int | None) -> bool:
+def go(
+    job: Job,
+    trials: list[Trial],
+    display: Display,
+    mirroring: Mirroring,
+    max_concurrent: int | None,
+) -> bool:
     """Run trials on Ray, shown as they go; True when Ctrl-C stopped them."""
     from orchestrator.launch import connected, launch
 
@@ -206,7 +210,9 @@ def go(job: Job, trials: list[Trial], display: Display, max_concurrent: int | No
         display.watch(what, trial, record)
 
     try:
-        with connected(job.address):
+        # Ray outermost, so that other threads have ended when it shuts down: one that happens to
+        # free an object of Ray's in that moment would take the process with it.
+        with connected(job.address), closing(display), mirroring:
             launch(
                 trials,
                 job.storage,

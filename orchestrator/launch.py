@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -161,4 +162,5 @@ def connected(address: str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()  # free Ray's objects here, not in whatever thread collects next
         ray.shutdown()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -29,21 +29,23 @@ class Progress:
 
     def __init__(self) -> None:
         self.done = self.failed = self.running = self.total = 0
-        self.best: tuple[float, str] | None = None
+        self.best = ""
+        self.highest = float("-inf")
         self.said = time.monotonic()
         self.started: float | None = None
         """When the first trial began: starting Ray says nothing about how long trials take."""
-        columns = TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn()
-        tail = TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TimeRemainingColumn()
-        self.bars = Bars(*columns, *tail, console=console)
-        self.live = Live(self.bars, console=console, refresh_per_second=4, transient=True)
+        columns = (
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("to go"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Bars(BarColumn(bar_width=None), *columns, console=console)
+        self.live = Live(console=console, refresh_per_second=4, transient=True)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live.is_started:
-            self.live.stop()
+    def close(self) -> None:
+        """Take the bar away; what was printed stays."""
+        self.live.stop()
 
     def note(self, text: str) -> None:
         """Something the reader should know before the run."""
@@ -57,14 +59,16 @@ class Progress:
             f"[bold]{len(trials)} trials[/bold]: {known} known, {len(missing)} to run",
             highlight=False,
         )
-        self.bar = self.bars.add_task("trials", total=len(missing), state="starting Ray")
-        if console.is_terminal:
-            self.live.start()
+        console.print("starting Ray ...", style="dim")
+        self.task = self.bar.add_task("trials", total=len(missing))
 
     def watch(self, what: str, trial: Trial, record: Record | None) -> None:
         """One trial started or ended."""
         now = time.monotonic()
-        self.started = self.started or now
+        if self.started is None:
+            self.started = now
+            if console.is_terminal:
+                self.live.start()
         if record is None:
             self.running += 1
         else:
@@ -72,7 +76,8 @@ class Progress:
             self.done += 1
             self.failed += record["status"] not in ("ok", "not_applicable")
             self.remember(trial, record)
-        self.bars.update(self.bar, completed=self.done, state=self.state())
+        self.bar.update(self.task, completed=self.done)
+        self.live.update(Group(self.bar, self.state()))
         over = self.done == self.total
         if not console.is_terminal and record and (over or now - self.said > self.every):
             self.said, seconds = now, now - self.started
@@ -85,15 +90,12 @@ class Progress:
         metrics = record["metrics"]
         shown = [m for m in ("valid/macro_f1", "avg_bio") if m in metrics] or list(metrics)[:1]
         for metric in shown:
-            value = metrics[metric]
-            if self.best is None or value > self.best[0]:
-                self.best = (
-                    value,
-                    f"{trial.model} {metric} {value:.3f} ({trial.fraction:g} of labels)",
-                )
+            if metrics[metric] > self.highest:
+                self.highest = metrics[metric]
+                share = f", {trial.fraction:.0%} of labels" if trial.fraction < 1 else ""
+                self.best = f"; best {metric} {self.highest:.3f}, {trial.model}{share}"
 
     def state(self) -> str:
         """Counts and the best so far."""
         failed = f", [red]{self.failed} failed[/red]" if self.failed else ", 0 failed"
-        best = f"; best {self.best[1]}" if self.best else ""
-        return f"{max(self.running, 0)} running{failed}{best}"
+        return f"{max(self.running, 0)} running{failed}{self.best}"

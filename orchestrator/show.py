@@ -231,12 +231,17 @@ def comparison(rows: pd.DataFrame) -> None:
             drawn.add_row(
                 f"{row['fraction']:.0%}",
                 number(row["difference"], "+.3f"),
-                f"{number(row['ci_low'], '+.3f')} to {number(row['ci_high'], '+.3f')}",
+                interval(row["ci_low"], row["ci_high"]),
                 number(row["p"], ".2g"),
                 number(row["p_adjusted"], ".2g"),
                 f"[{style}]{row['verdict']}[/{style}]",
             )
         console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, sep="\n")
+
+
+def interval(low: float, high: float) -> str:
+    """Both ends, or a dash where there are none."""
+    return "-" if low != low else f"{low:+.3f} to {high:+.3f}"
 
 
 def number(value: Any, form: str) -> str:
