@@ -131,9 +131,12 @@ class UserFile:
             notes.append(f"batches could be in {either(found)}, so none are used; say --batch-key")
         if len(found) != 1:
             return None
+        where, column = f"obs[{found[0]!r}]", obs[found[0]]
+        if column.isna().any():
+            notes.append(f"no batches are used, since {where} lacks those of some cells")
+            return None
         notes.append(
-            f"batches from obs[{found[0]!r}] ({obs[found[0]].nunique()}); say --batch-key to"
-            " choose another"
+            f"batches from {where} ({column.nunique()}); say --batch-key to choose another"
         )
         return found[0]
 
@@ -170,7 +173,7 @@ class UserFile:
         if small:
             notes.append(f"types of fewer than {self.min_cells} cells left out: {listed(small)}")
         kept = known & ~labels.isin(small).to_numpy()
-        if not kept.any():
+        if len(kept) and not kept.any():
             raise ValueError(f"{self.path.name}: no cell has a usable label in obs[{key!r}]")
         return pd.Categorical(labels.astype(str).where(kept).to_numpy())
 
