@@ -62,13 +62,22 @@ Changes = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="Your own cells (.h5ad) instead of the sweep's data sets."),
+    typer.Option(
+        help="Your own cells instead of the sweep's data sets: .h5ad, .zarr, 10x .h5 or folder,"
+        " .loom, .csv, .tsv."
+    ),
 ]
 LabelKey = Annotated[
-    str | None, typer.Option(help="Column of obs with the cell types [default: cell_type].")
+    str | None,
+    typer.Option(help="Column of obs with the cell types [default: cell_type or the like]."),
 ]
 BatchKey = Annotated[
-    str | None, typer.Option(help="Column of obs with the batches [default: batch, if there].")
+    str | None,
+    typer.Option(help="Column of obs with the batches [default: batch or the like, if there]."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="A .csv or .tsv of labels: names of cells first, columns join obs."),
 ]
 MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]
 TrackingUri = Annotated[
@@ -119,6 +128,7 @@ def plan(
     data: Data = None,
     label_key: LabelKey = None,
     batch_key: BatchKey = None,
+    labels: Labels = None,
     min_cells: MinCells = 0,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
@@ -130,7 +140,7 @@ def plan(
     from orchestrator import show
     from orchestrator.planning import plan as make_plan
 
-    chosen = own_cells(sweep, data, label_key, batch_key, min_cells)
+    chosen = own_cells(sweep, data, label_key, batch_key, min_cells, labels)
     summary = make_plan(chosen, storage, **parsed(changes)).summary()
     if as_json:
         return print_json(summary)
@@ -144,6 +154,7 @@ def run(
     data: Data = None,
     label_key: LabelKey = None,
     batch_key: BatchKey = None,
+    labels: Labels = None,
     min_cells: MinCells = 0,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
@@ -167,7 +178,7 @@ def run(
 
     with standard_output_for_json(as_json):
         ran = run_sweep(
-            own_cells(sweep, data, label_key, batch_key, min_cells),
+            own_cells(sweep, data, label_key, batch_key, min_cells, labels),
             storage,
             tracking_uri=tracking_uri,
             address=address,
@@ -354,7 +365,12 @@ def doctor(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
 
 
 def own_cells(
-    sweep: str, data: Path | None, label_key: str | None, batch_key: str | None, min_cells: int
+    sweep: str,
+    data: Path | None,
+    label_key: str | None,
+    batch_key: str | None,
+    min_cells: int,
+    labels: Path | None,
 ) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own."""
     from dataclasses import replace
@@ -365,10 +381,12 @@ def own_cells(
 
     chosen = find_sweep(sweep)
     if data is None:
-        if label_key or batch_key or min_cells:
-            raise ValueError("--label-key, --batch-key and --min-cells describe --data FILE.h5ad")
+        if label_key or batch_key or min_cells or labels:
+            raise ValueError(
+                "--label-key, --batch-key, --min-cells and --labels describe --data FILE"
+            )
         return chosen
-    cells = UserFile(data, label_key, batch_key, min_cells)
+    cells = UserFile(data, label_key, batch_key, min_cells, labels)
     return replace(chosen, datasets=[cells], name=f"{chosen.name}-{slug(cells.name)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -10,100 +11,98 @@ from typing import Any, cast
 import anndata as ad
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from trainables.genes.symbols import named
+from trainables.matrices import Damaged, Survey, changed, map_csr, parts, surveyed, write_csr
 from trainables.protocols import Cells, Dataset
 from trainables.store import Store
 
 LIBRARY_SIZE = 1e4
 LOG_CEILING = 30.0
 """No natural or base-2 log1p of scaled counts is above this; larger values were never logged."""
+COUNT_CEILING = 2**24
+"""float32 holds every whole number up to here, and no gene of a cell has more molecules."""
 
 
 def recipe(dataset_sha256: str) -> dict[str, Any]:
     """What decides a prepared data set: the source's content and how we prepare."""
-    return {"artifact": "cells", "version": 1, "sha256": dataset_sha256}
+    return {"artifact": "cells", "version": 2, "sha256": dataset_sha256}
 
 
 def prepare(dataset: Dataset, store: Store) -> Path:
     """Read, check, normalise and keep a data set, once; the folder to give to `open_cells`.
 
-    Raises ValueError, in one sentence that names the data set, when its cells are unusable.
+    Matrices that `dataset.read()` leaves in their file are read in blocks, so that memory does
+    not grow with the number of cells. Raises ValueError, in one sentence that names the data set,
+    when its cells are unusable.
     """
 
     def make(draft: Path) -> None:
-        cells = normalised(dataset.read(), dataset.name)
-        cells.uns["gauntlet"]["sha256"] = dataset.sha256
-        write_cells(cells, draft)
+        try:
+            write_cells(dataset.read(), dataset.name, dataset.sha256, draft)
+        except (Damaged, OSError) as error:
+            if getattr(error, "errno", None):  # a full disk is no matter of the data set's
+                raise
+            raise ValueError(
+                f"{dataset.name}: its matrix cannot be read, so the file is damaged or was cut"
+                f" short ({' '.join(str(error).split())}); write it again"
+            ) from error
 
     return store.get(recipe(dataset.sha256), make)
 
 
-def normalised(source: Any, name: str) -> Cells:
-    """Source cells in the one form that models meet (see `protocols.Cells`).
+def write_cells(source: Any, name: str, sha256: str, folder: Path) -> None:
+    """Source cells in the one form that models meet (see `protocols.Cells`), as files.
 
     Counts, where there are any, are scaled by `obs["library_size"]` (default: their own sum) to
-    1e4 and get a natural-log log1p; values that come logged already are kept as they are.
+    1e4 and get a natural-log log1p; values that come logged already are kept as they are. Cells
+    whose `cell_type` is missing are left out.
     """
-    check_names(source, name)
-    values = as_csr(source.X)
-    check_values(values, name)
-    obs = source.obs[[k for k in ("cell_type", "batch") if k in source.obs]].copy()
-    for key in obs:
-        obs[key] = pd.Categorical(obs[key].astype(str))
-    counts = find_counts(source, values, name)
-    if counts is not None:
-        library = source.obs.get("library_size")
-        sizes = (
-            np.asarray(counts.sum(axis=1)).ravel()
-            if library is None
-            else library.to_numpy(dtype=float)
-        )
-        values = log_normalise(counts, sizes)
-    elif values.data.size and values.data.max() > LOG_CEILING:
-        raise ValueError(
-            f"{name}: X holds neither integer counts nor logged values (its largest is"
-            f" {values.data.max():.4g}); put raw counts in layers['counts'] or apply log1p to X"
-        )
-    var = pd.DataFrame(index=pd.Index(source.var_names.astype(str), name="gene"))
-    if "ensembl_id" in source.var:
-        var["ensembl_id"] = source.var["ensembl_id"].astype(str).to_numpy()
-    layers = {} if counts is None else {"counts": counts.astype(np.float32)}
-    obs.index = ad.utils.make_index_unique(source.obs_names.astype(str))
+    check_shape(source, name)
+    genes = named(source.var)
+    check_names(genes.names, name)
+    kept = labelled(source.obs)
+    obs = source.obs[kept]
+    has_counts, sums = write_values(source, kept, name, folder)
+    if has_counts:
+        write_logged(folder, library_sizes(obs, sums, name))
+    var = pd.DataFrame(index=pd.Index(genes.names.astype(str), name="gene"))
+    if genes.ids is not None:
+        var["ensembl_id"] = genes.ids
     about = {
         "dataset": name,
-        "has_counts": counts is not None,
-        "notes": list(source.uns.get("notes", [])),
+        "has_counts": has_counts,
+        "notes": [*map(str, source.uns.get("notes", [])), *genes.notes],
+        "sha256": sha256,
     }
-    return new_cells(
-        X=values.astype(np.float32), obs=obs, var=var, layers=layers, uns={"gauntlet": about}
-    )
+    names = ad.AnnData(var=var, uns={"gauntlet": about, "obs": known_columns(obs)})
+    names.write_h5ad(folder / "names.h5ad")
+    # plain lines: opened in a third of the time and of the memory that HDF5 takes for strings
+    (folder / "cells.txt").write_text("\n".join(unique_names(obs)), encoding="utf-8", newline="\n")
 
 
-def new_cells(**parts: Any) -> Cells:
-    """An AnnData, under the type that says what is in it."""
-    return cast(Cells, ad.AnnData(**parts))
-
-
-def as_csr(values: Any) -> sparse.csr_matrix:
-    """Any matrix as CSR with sorted indices and no stored zeros, never the caller's own."""
-    matrix = sparse.csr_matrix(values, copy=True)
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def check_names(source: Any, name: str) -> None:
-    """Refuse empty matrices and duplicated gene names."""
+def check_shape(source: Any, name: str) -> None:
+    """Refuse what has no cells, no genes, no X, or no numbers in it."""
     if 0 in source.shape:
         raise ValueError(
             f"{name}: the matrix is empty ({source.n_obs} cells x {source.n_vars} genes)"
         )
     if source.X is None:
         raise ValueError(f"{name}: it has no X; put counts or log-normalised values there")
-    genes = source.var_names
-    if not genes.is_unique:
-        twice = genes[genes.duplicated()].unique()
+    matrices = {"X": source.X}
+    if "counts" in source.layers:
+        matrices["layers['counts']"] = source.layers["counts"]
+    for where, matrix in matrices.items():
+        if not any(np.issubdtype(matrix.dtype, kind) for kind in (np.integer, np.floating)):
+            held = "text" if matrix.dtype.kind in "OSUT" else f"{matrix.dtype} values"
+            raise ValueError(f"{name}: {where} holds {held}; it must hold real numbers")
+
+
+def check_names(genes: np.ndarray, name: str) -> None:
+    """Refuse duplicated gene names."""
+    names = pd.Index(genes)
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
         shown = ", ".join(map(str, twice[:3]))
         raise ValueError(
             f"{name}: {len(twice)} gene names occur more than once (such as {shown});"
@@ -111,58 +110,109 @@ def check_names(source: Any, name: str) -> None:
         )
 
 
-def check_values(values: sparse.csr_matrix, name: str) -> None:
-    """Refuse what is no expression: NaN, infinite, negative, or nothing at all."""
-    if not np.issubdtype(values.dtype, np.number):
-        raise ValueError(f"{name}: X holds {values.dtype} values; it must hold numbers")
-    bad = ~np.isfinite(values.data)
-    if bad.any():
-        raise ValueError(
-            f"{name}: X holds {bad.sum()} NaN or infinite values; remove those cells or genes"
-        )
-    if values.data.size and values.data.min() < 0:
-        raise ValueError(
-            f"{name}: X holds negative values (down to {values.data.min():.4g}), as scaled or"
-            " centred data do; give raw counts or log-normalised values instead"
-        )
-    if not values.data.size:
-        raise ValueError(f"{name}: X holds nothing but zeros")
+def labelled(obs: pd.DataFrame) -> np.ndarray:
+    """A mask of the cells that have a cell type; all where there is no such column."""
+    if "cell_type" not in obs:
+        return np.ones(len(obs), dtype=bool)
+    return obs["cell_type"].notna().to_numpy()
 
 
-def find_counts(source: Any, values: sparse.csr_matrix, name: str) -> sparse.csr_matrix | None:
-    """Raw counts from `layers["counts"]`, or from X when every value is an integer."""
+def write_values(source: Any, kept: np.ndarray, name: str, folder: Path) -> tuple[bool, np.ndarray]:
+    """Write raw counts as `counts.npy` where there are any, else X as `X.npy`.
+
+    Counts are `layers["counts"]`, or X when its every value is a whole number. Returns whether
+    there are counts, and the sum of each row that was written.
+    """
     if "counts" in source.layers:
-        layer = as_csr(source.layers["counts"])
-        check_values(layer, f"{name}, layers['counts']")
-        if not is_integer(layer):
+        check_values(surveyed(source.X), name)
+        seen, sums = write_csr(source.layers["counts"], kept, folder, "counts")
+        check_values(seen, name, "layers['counts']")
+        if not seen.whole:
             raise ValueError(
                 f"{name}: layers['counts'] holds values that are not integers; put the raw"
                 " counts there, or remove the layer to use X as it is"
             )
-        return layer
-    return values if is_integer(values) else None
+        return True, sums
+    seen, sums = write_csr(source.X, kept, folder, "X")
+    check_values(seen, name)
+    if seen.whole:
+        (folder / "X.npy").rename(folder / "counts.npy")
+    elif seen.largest > LOG_CEILING:
+        raise ValueError(
+            f"{name}: X holds neither integer counts nor logged values (its largest is"
+            f" {seen.largest:.4g}); put raw counts in layers['counts'] or apply log1p to X"
+        )
+    return seen.whole, sums
 
 
-def is_integer(values: sparse.csr_matrix) -> bool:
-    """Whether every stored value is a whole number."""
-    return bool(np.all(values.data == np.round(values.data)))
+def check_values(seen: Survey, name: str, where: str = "X") -> None:
+    """Refuse what is no expression: NaN, infinite, negative, too large, or nothing at all."""
+    if seen.broken:
+        raise ValueError(
+            f"{name}: {where} holds {seen.broken} NaN or infinite values; remove those cells or"
+            " genes"
+        )
+    if seen.smallest < 0:
+        raise ValueError(
+            f"{name}: {where} holds negative values (down to {seen.smallest:.4g}), as scaled or"
+            " centred data do; give raw counts or log-normalised values instead"
+            " (perhaps adata.raw.to_adata() has them)"
+        )
+    if not seen.count:
+        raise ValueError(f"{name}: {where} holds nothing but zeros")
+    if seen.whole and seen.largest > COUNT_CEILING:
+        raise ValueError(
+            f"{name}: {where} holds counts up to {seen.largest:.4g}, and no gene of a cell has more"
+            f" than {COUNT_CEILING:,} molecules; give one row per cell, with raw counts"
+        )
 
 
-def log_normalise(counts: sparse.csr_matrix, library: np.ndarray) -> sparse.csr_matrix:
-    """log1p(counts / library x 1e4), row by row; rows without counts stay zero."""
+def library_sizes(obs: pd.DataFrame, sums: np.ndarray, name: str) -> np.ndarray:
+    """What each cell's counts are divided by: its `library_size`, else the sum of its counts.
+
+    Raises ValueError where a library is missing or smaller than what was counted in it.
+    """
+    if "library_size" not in obs:
+        return sums
+    sizes = pd.to_numeric(obs["library_size"], errors="coerce").to_numpy(dtype=float)
+    small = ~(sizes >= sums * (1 - 1e-3))
+    if small.any():
+        raise ValueError(
+            f"{name}: obs['library_size'] of {small.sum()} cells is missing or smaller than the"
+            " counts that the cell has; correct it, or drop the column to use their sum"
+        )
+    return sizes
+
+
+def write_logged(folder: Path, library: np.ndarray) -> None:
+    """log1p(counts / library x 1e4) as `X.npy`, from `counts.npy`; empty cells stay zero."""
+    indptr = np.load(folder / "indptr.npy")
     scale = np.divide(LIBRARY_SIZE, library, out=np.zeros(len(library)), where=library > 0)
-    logged = counts.astype(np.float64)
-    logged.data = np.log1p(logged.data * np.repeat(scale, np.diff(counts.indptr)))
-    return logged
+
+    def logged(counts: np.ndarray, part: slice) -> np.ndarray:
+        first = np.searchsorted(indptr, part.start, side="right") - 1
+        last = np.searchsorted(indptr, part.stop, side="left")
+        lengths = np.diff(np.clip(indptr[first : last + 1], part.start, part.stop))
+        return np.log1p(counts.astype(np.float64) * np.repeat(scale[first:last], lengths))
+
+    changed(folder, "counts", "X", parts(int(indptr[-1]), 1), np.float32, logged)
 
 
-def write_cells(cells: Cells, folder: Path) -> None:
-    """One `.npy` per CSR array, so that readers can map them, and the names beside them."""
-    matrices = {"X": cells.X, **cells.layers}
-    for name, matrix in matrices.items():
-        for part in ("data", "indices", "indptr"):
-            np.save(folder / f"{name}.{part}.npy", getattr(matrix, part))
-    ad.AnnData(obs=cells.obs, var=cells.var, uns=cells.uns).write_h5ad(folder / "names.h5ad")
+def known_columns(obs: pd.DataFrame) -> dict[str, pd.Categorical]:
+    """Cell types, batches and the source's own train and test marks as categories."""
+    known = [key for key in ("cell_type", "batch", "split") if key in obs]
+    return {key: pd.Categorical(obs[key].astype(str).to_numpy()) for key in known}
+
+
+def unique_names(obs: pd.DataFrame) -> list[str]:
+    """The cells' names, each on one line and each occurring once."""
+    lines = [" ".join(str(name).splitlines()) for name in obs.index]
+    return ad.utils.make_index_unique(pd.Index(lines)).tolist()
+
+
+def new_cells(**parts: Any) -> Cells:
+    """An AnnData, under the type that says what is in it."""
+    return cast(Cells, ad.AnnData(**parts))
 
 
 @lru_cache(maxsize=4)  # a warm worker meets the same cells again and again
@@ -171,28 +221,43 @@ def open_cells(folder: Path) -> Cells:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = ad.read_h5ad(folder / "names.h5ad")
-    kept = sorted({path.name.split(".")[0] for path in folder.glob("*.indptr.npy")})
-    matrices = {name: map_csr(folder, name, names.shape) for name in kept}
-    values = matrices.pop("X")
-    return new_cells(X=values, obs=names.obs, var=names.var, layers=matrices, uns=names.uns)
-
-
-def map_csr(folder: Path, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """A CSR matrix over read-only memory maps."""
-    parts = [
-        np.load(folder / f"{name}.{p}.npy", mmap_mode="r") for p in ("data", "indices", "indptr")
-    ]
-    return sparse.csr_matrix(tuple(parts), shape=shape, copy=False)
+    lines = (folder / "cells.txt").read_text(encoding="utf-8").split("\n")
+    obs = pd.DataFrame(names.uns.pop("obs"), index=pd.Index(lines))
+    shape = (len(obs), names.n_vars)
+    about = names.uns["gauntlet"] = dict(names.uns["gauntlet"])
+    about["notes"] = list(about["notes"])
+    kept = ["counts"] if about["has_counts"] else []
+    layers = {name: map_csr(folder, name, shape) for name in kept}
+    return new_cells(
+        X=map_csr(folder, "X", shape), obs=obs, var=names.var, layers=layers, uns=names.uns
+    )
 
 
 def rows(cells: Cells, index: np.ndarray, *, labels: bool) -> Cells:
-    """Some cells, in memory; without `labels`, nothing of a label is there to read."""
-    obs = cells.obs.iloc[index]
-    kept = [key for key in obs if labels or key != "cell_type"]
-    layers = {name: layer[index] for name, layer in cells.layers.items()}
-    return new_cells(
-        X=cells.X[index], obs=obs[kept].copy(), var=cells.var, layers=layers, uns=cells.uns
-    )
+    """Some cells, still on disk; without `labels`, nothing of a label is there to read.
+
+    The source's train and test marks stay behind too: the task has parted the cells already.
+
+    What comes back is an AnnData view: each `.X` or layer asked of it copies its rows into memory
+    anew, so ask once, or go through `blocks`. Labels of other rows are gone from what it views.
+    """
+    obs = cells.obs.drop(columns=["cell_type", "split"], errors="ignore")
+    if labels and "cell_type" in cells.obs:
+        known = cells.obs["cell_type"].cat.codes.to_numpy().copy()
+        hidden = np.ones(cells.n_obs, dtype=bool)
+        hidden[index] = False
+        known[hidden] = -1
+        kinds = cells.obs["cell_type"].cat.categories
+        obs["cell_type"] = pd.Categorical.from_codes(known, kinds)
+    layers = dict(cells.layers)
+    whole: Any = new_cells(X=cells.X, obs=obs, var=cells.var, layers=layers, uns=cells.uns)
+    return whole[index]
+
+
+def blocks(cells: Cells, size: int = 4096) -> Iterator[Cells]:
+    """The cells in order, `size` at a time, each block's values read when they are asked for."""
+    for start in range(0, cells.n_obs, size):
+        yield cast(Any, cells)[start : start + size]
 
 
 def fit_rows(cells: Cells) -> np.ndarray:

@@ -1,0 +1,102 @@
+"""Does preparing half a million cells stay in bounded memory, and how fast is it?
+
+Ours: `trainables.cells.prepare`, which checks, normalises and writes. The peer: anndata reads the
+whole file and scanpy normalises it, written nowhere. Each in a process of its own.
+
+    uv run python benchmarks/prepare.py --cells 20000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import folder_mb, generate, peak_mb, show
+
+
+def ours(path: Path, scratch: Path) -> None:
+    """Prepare into a store."""
+    from trainables.cells import prepare
+    from trainables.store import Store
+    from trainables.userdata import UserFile
+
+    prepare(UserFile(path), Store(scratch))
+
+
+def peer(path: Path, scratch: Path) -> None:
+    """Read everything, keep the counts, normalise."""
+    import anndata as ad
+    import scanpy as sc
+
+    cells = ad.read_h5ad(path)
+    cells.layers["counts"] = cells.X.copy()
+    sc.pp.normalize_total(cells, target_sum=1e4)
+    sc.pp.log1p(cells)
+
+
+WAYS = {"ours": ours, "peer": peer}
+
+
+def alone(way: str, path: Path, scratch: Path) -> dict[str, float]:
+    """Seconds and peak memory of one way, in a fresh process."""
+    command = [sys.executable, __file__, "--alone", way, str(path), str(scratch)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(way: str, path: Path, scratch: Path) -> dict[str, float]:
+    """The same, from inside that process; imports are paid before."""
+    import anndata  # noqa: F401
+    import scanpy  # noqa: F401
+
+    import trainables.userdata  # noqa: F401
+
+    before, started = peak_mb(), time.perf_counter()
+    WAYS[way](path, scratch)
+    return {"seconds": time.perf_counter() - started, "before": before, "peak": peak_mb()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, default=500_000)
+    parser.add_argument("--genes", type=int, default=2_000)
+    parser.add_argument("--density", type=float, default=0.07)
+    parser.add_argument("--scratch", type=Path, help="where files go meanwhile")
+    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.alone:
+        way, path, scratch = asked.alone
+        return print(json.dumps(measure(way, Path(path), Path(scratch))))
+    with tempfile.TemporaryDirectory(dir=asked.scratch) as folder:
+        path = Path(folder) / "cells.h5ad"
+        generate(path, asked.cells, asked.genes, asked.density)
+        size = folder_mb(path)
+        found = {way: alone(way, path, Path(folder) / way) for way in WAYS}
+    rows = [
+        [
+            way,
+            f"{got['seconds']:.1f}",
+            f"{size / got['seconds']:.0f}",
+            f"{got['peak']:.0f}",
+            f"{got['peak'] - got['before']:.0f}",
+        ]
+        for way, got in found.items()
+    ]
+    ratios = {key: found["ours"][key] / found["peer"][key] for key in ("seconds", "peak")}
+    show(
+        f"{asked.cells:,} cells x {asked.genes:,} genes, {size:.0f} MB",
+        [
+            ["", "seconds", "MB/s", "peak RSS, MB", "of which after imports, MB"],
+            *rows,
+            ["ratio", f"{ratios['seconds']:.2f}", "", f"{ratios['peak']:.2f}", ""],
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Matrices of any kind and size, read in blocks of rows and written as CSR that can be mapped."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+from scipy import sparse
+
+BLOCK = 2**22
+"""About how many values are in memory at once; what is written does not depend on it."""
+WIDEST_INT32 = 2**31 - 1
+
+
+@dataclass
+class Survey:
+    """What is known of the stored values of a matrix after they went by."""
+
+    count: int = 0
+    """Values that are not zero."""
+    broken: int = 0
+    """Values that are NaN or infinite."""
+    smallest: float = 0.0
+    largest: float = 0.0
+    whole: bool = True
+    """Whether every value is a whole number."""
+
+    def see(self, values: np.ndarray) -> None:
+        """Take some more values into account."""
+        fine = np.isfinite(values)
+        self.broken += values.size - int(fine.sum())
+        self.count += int(np.count_nonzero(values))
+        values = values[fine]
+        if values.size:
+            self.smallest = min(self.smallest, float(values.min()))
+            self.largest = max(self.largest, float(values.max()))
+            self.whole = self.whole and bool(np.all(values == np.round(values)))
+
+
+class Damaged(Exception):
+    """A sparse matrix whose parts do not fit together."""
+
+
+def surveyed(matrix: Any) -> Survey:
+    """A look at every value, in the order in which they lie."""
+    seen = Survey()
+    stored = matrix  # dense
+    if sparse.issparse(matrix):
+        stored = cast(Any, matrix).data
+    elif hasattr(matrix, "group"):
+        stored = matrix.group["data"]
+    for part in parts(stored.shape[0], int(np.prod(stored.shape[1:]))):
+        seen.see(np.asarray(stored[part]))
+    return seen
+
+
+def kept_blocks(matrix: Any, kept: np.ndarray, scratch: Path) -> Iterator[sparse.csr_matrix]:
+    """The kept rows (a mask), some at a time, in order."""
+    start = 0
+    for block in row_blocks(matrix, scratch):
+        mask = kept[start : start + block.shape[0]]
+        start += block.shape[0]
+        yield block if mask.all() else block[mask]
+
+
+def row_blocks(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
+    """Consecutive rows as CSR with sorted indices and no stored zeros, never the caller's own.
+
+    `matrix` is dense, CSR or CSC, in memory or in an HDF5 or Zarr file; a CSC file is turned
+    round by way of files in `scratch`, since its rows lie all over it.
+    """
+    form = getattr(matrix, "format", "dense")
+    if sparse.issparse(matrix):
+        matrix, form = cast(Any, matrix).tocsr(), "csr"
+    blocks = (
+        turned(matrix, scratch)
+        if form == "csc"
+        else (matrix[part] for part in parts(matrix.shape[0], matrix.shape[1]))
+    )
+    for block in blocks:
+        rows = sparse.csr_matrix(block, copy=True)
+        check_parts(rows)
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        yield rows
+
+
+def check_parts(block: sparse.csr_matrix) -> None:
+    """Refuse indices that lie outside; scipy's own code would write outside of memory for them.
+
+    Raises Damaged.
+    """
+    try:
+        block.check_format(full_check=True)
+    except ValueError as error:
+        raise Damaged(str(error)) from None
+
+
+def parts(length: int, width: int) -> Iterator[slice]:
+    """Slices of as many rows of this width as make a block; together all rows.
+
+    >>> [part.stop for part in parts(5, BLOCK // 2)]
+    [2, 4, 5]
+    """
+    step = max(1, BLOCK // max(1, width))
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
+
+
+TRIPLE = [("row", np.int32), ("column", np.int32), ("value", np.float64)]
+
+
+def turned(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
+    """The rows of a CSC matrix that lies in a file, in bounded memory and one reading of it.
+
+    Each block of columns is dealt out to one file per block of rows; these are then read one by
+    one. `matrix` is anndata's view of the file: `matrix[:, a:b]` reads some columns.
+    """
+    n_rows, n_columns = matrix.shape
+    density = max(1, matrix.group["indices"].shape[0] // max(1, n_columns))
+    height = max(1, round(BLOCK / max(1, density * n_columns / max(1, n_rows))))
+    bounds = [*range(0, n_rows, height), n_rows]
+    for columns in parts(n_columns, density):
+        block = sparse.coo_matrix(matrix[:, columns].tocsr())  # row by row from here
+        triples = np.empty(block.nnz, dtype=TRIPLE)
+        triples["row"], triples["value"] = block.row, block.data
+        triples["column"] = block.col + columns.start
+        for i, some in enumerate(np.split(triples, np.searchsorted(block.row, bounds[1:-1]))):
+            with (scratch / f"rows-{i}").open("ab") as file:
+                some.tofile(file)
+    for i, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        path = scratch / f"rows-{i}"
+        triples = np.fromfile(path, dtype=TRIPLE)
+        path.unlink()
+        places = (triples["row"] - start, triples["column"])
+        yield sparse.csr_matrix((triples["value"], places), shape=(stop - start, n_columns))
+
+
+class Growing:
+    """A one-dimensional `.npy` written piece by piece; its length goes in at the end."""
+
+    def __init__(self, path: Path, dtype: Any) -> None:
+        self.file = path.open("wb")
+        self.dtype = np.dtype(dtype)
+        self.length = 0
+        self.header()
+
+    def header(self) -> None:
+        """Write the header; numpy leaves room in it for any length."""
+        about = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
+        self.file.seek(0)
+        np.lib.format.write_array_header_1_0(self.file, about)
+
+    def append(self, values: np.ndarray) -> None:
+        with np.errstate(over="ignore"):  # what is too large is refused after the survey
+            self.file.write(np.ascontiguousarray(values, dtype=self.dtype).data)
+        self.length += len(values)
+
+    def __enter__(self) -> Growing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.header()
+        self.file.close()
+
+
+def write_csr(
+    matrix: Any, kept: np.ndarray, folder: Path, values: str
+) -> tuple[Survey, np.ndarray]:
+    """The kept rows as `indptr.npy`, `indices.npy` and `VALUES.npy`, and each row's sum.
+
+    Values are float32. Both index arrays are int32, or int64 where int32 cannot count the values:
+    scipy wants the two alike, and would copy one of them whenever a matrix is opened.
+    """
+    seen, lengths, sums = Survey(), [], []
+    with (
+        Growing(folder / f"{values}.npy", np.float32) as data,
+        Growing(folder / "indices.npy", np.int32) as indices,
+    ):
+        for block in kept_blocks(matrix, kept, folder):
+            seen.see(block.data)
+            data.append(block.data)
+            indices.append(block.indices)
+            counts = np.diff(block.indptr)
+            lengths.append(counts)
+            of_row = np.repeat(np.arange(len(counts)), counts)
+            sums.append(np.bincount(of_row, weights=block.data, minlength=len(counts)))
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
+    if indptr[-1] > WIDEST_INT32:
+        changed(folder, "indices", "indices", parts(int(indptr[-1]), 1), np.int64)
+    else:
+        indptr = indptr.astype(np.int32)
+    np.save(folder / "indptr.npy", indptr)
+    return seen, np.concatenate(sums)
+
+
+def changed(
+    folder: Path,
+    old: str,
+    new: str,
+    where: Iterable[slice],
+    dtype: Any,
+    change: Any = lambda values, part: values,
+) -> None:
+    """Write `new.npy` from consecutive slices of `old.npy`, each as `change(values, slice)` has it.
+
+    Files are read and not mapped, so that pages do not add up in memory.
+    """
+    draft = folder / f"{new}.draft"
+    with (folder / f"{old}.npy").open("rb") as source, Growing(draft, dtype) as target:
+        np.lib.format.read_magic(source)
+        _, _, kind = np.lib.format.read_array_header_1_0(source)
+        for part in where:
+            values = np.fromfile(source, kind, part.stop - part.start)
+            target.append(change(values, part))
+    draft.rename(folder / f"{new}.npy")
+
+
+def map_csr(folder: Path, values: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """A CSR matrix over read-only memory maps; nothing is read and nothing copied."""
+    data, indices, indptr = (
+        np.asarray(np.load(folder / f"{part}.npy", mmap_mode="r"))
+        for part in (values, "indices", "indptr")
+    )
+    matrix = sparse.csr_matrix(shape, dtype=data.dtype)
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    matrix.has_sorted_indices = True  # else scipy reads every index to find out
+    matrix.has_canonical_format = True
+    return matrix
