@@ -41,6 +41,10 @@ class Interrupted(Exception):
     """The connection broke, stalled or was refused for now; asking again may help."""
 
 
+class Unreachable(Interrupted):
+    """There is no way to the server at all."""
+
+
 USUAL = Patience()
 
 
@@ -79,12 +83,14 @@ class Resuming:
                 return self.ask(url)
             except Interrupted as problem:
                 left -= 1
+                if isinstance(problem, Unreachable) and not best:
+                    left = 0  # nothing ever came, so this machine is offline: say so at once
                 if self.size() > best:  # it moved: the line is poor, not dead
                     best, left, pause = self.size(), self.patience.tries - 1, self.patience.pause
                 if left <= 0:
+                    kept = f"; {best:,} bytes are kept, the same command goes on from there"
                     raise LookupError(
-                        f"cannot get {url}: {problem}; {best:,} bytes are kept, so the same command"
-                        " goes on from there"
+                        f"cannot get {url}: {problem}{kept if best else ''}"
                     ) from problem
                 time.sleep(pause)
                 pause *= 2
@@ -113,7 +119,7 @@ class Resuming:
             with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
                 self.receive(reply, url, have)
         except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
-            raise Interrupted(in_words(error, self.patience)) from error
+            raise interruption(error, self.patience) from error
 
     def receive(self, reply: Any, url: str, have: int) -> None:
         """Write what a reply brings to where it belongs."""
@@ -135,6 +141,7 @@ class Resuming:
             # read1 gives what has come, so that a stall loses nothing of it
             while block := reply.raw.read1(CHUNK, decode_content=False):
                 file.write(block)
+                file.flush()  # what came is kept even if this process is killed next
                 done += len(block)
                 self.progress(done, total)
         if total is not None and done < total:
@@ -171,21 +178,21 @@ def starts_at(reply: Any) -> int | None:
     return int(first) if first.isdigit() else None
 
 
-def in_words(error: Exception, patience: Patience) -> str:
+def interruption(error: Exception, patience: Patience) -> Interrupted:
     """What went wrong on the line, without the library's chain of causes."""
     import requests
     from urllib3.exceptions import ReadTimeoutError
 
     causes = repr(error)
     if "NameResolution" in causes or "getaddrinfo" in causes:
-        return "this machine cannot find the server, so it is probably offline"
+        return Unreachable("this machine cannot find the server, so it is probably offline")
     if isinstance(error, requests.ConnectTimeout):
-        return f"the server did not answer within {patience.connect:g} s"
+        return Unreachable(f"the server did not answer within {patience.connect:g} s")
     if isinstance(error, (requests.ReadTimeout, ReadTimeoutError)) or "timed out" in causes:
-        return f"nothing came for {patience.stall:g} s"
-    if "NewConnectionError" in causes or "refused" in causes or "ProxyError" in causes:
-        return "the server cannot be reached from this machine"
-    return "the connection broke off"
+        return Interrupted(f"nothing came for {patience.stall:g} s")
+    if any(sign in causes for sign in ("NewConnectionError", "refused", "ProxyError")):
+        return Unreachable("the server cannot be reached from this machine")
+    return Interrupted("the connection broke off")
 
 
 @contextlib.contextmanager

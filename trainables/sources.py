@@ -385,13 +385,13 @@ class Published:
 
 
 def counted(cells: Any) -> Facts:
-    """The facts of the cells at hand."""
+    """The facts of the cells at hand; without a column for it, they are one batch."""
     split = cells.obs["split"].value_counts() if "split" in cells.obs else {}
     return Facts(
         cells=cells.n_obs,
         genes=cells.n_vars,
         labels=int(cells.obs["cell_type"].nunique()) if "cell_type" in cells.obs else 0,
-        batches=int(cells.obs["batch"].nunique()) if "batch" in cells.obs else 0,
+        batches=int(cells.obs["batch"].nunique()) if "batch" in cells.obs else 1,
         train=int(split.get("train", 0)),
         test=int(split.get("test", 0)),
     )

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -23,6 +25,8 @@ from scipy import sparse
 
 from trainables import catalog
 from trainables.cells import normalised
+from trainables.datasets.pbmc12k import make
+from trainables.datasets.pbmc12k import read as read_pbmc12k
 from trainables.datasets.pbmc95k import POPULATIONS, archive
 from trainables.downloads import Patience, Resuming, fetch, git_blob_sha1
 from trainables.sources import (
@@ -161,6 +165,23 @@ def test_another_process_goes_on_where_one_was_killed(server: Server, tmp_path: 
     assert server.behaviour.asked == ["bytes=50000-"]
 
 
+def test_a_killed_process_leaves_no_half_file_under_the_name(server: Server, tmp_path: Path):
+    server.behaviour.stall = [30.0]
+    code = "import sys, pathlib; from trainables.downloads import fetch"
+    code += "; fetch(sys.argv[1], pathlib.Path(sys.argv[2]))"
+    command = [sys.executable, "-c", code, server.url + "/file", str(tmp_path / "cells.h5ad")]
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+    part = tmp_path / "cells.h5ad.part"
+    until = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size == 1000) and time.monotonic() < until:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    assert not (tmp_path / "cells.h5ad").exists()
+    assert get(server, tmp_path).read_bytes() == BODY
+    assert server.behaviour.asked == [None, "bytes=1000-"]
+
+
 def test_a_server_without_ranges_is_asked_for_everything_again(server: Server, tmp_path: Path):
     server.behaviour.ranges = False
     server.behaviour.truncate = [30_000]
@@ -195,7 +216,7 @@ def test_a_line_that_stays_dead_ends_in_a_sentence_and_keeps_the_part(
     server: Server, tmp_path: Path
 ):
     server.behaviour.truncate = [20_000, 0, 0, 0, 0]
-    with pytest.raises(LookupError, match=r"20,000 bytes are kept.*goes on from there"):
+    with pytest.raises(LookupError, match=r"20,000 bytes are kept, the same command goes on"):
         get(server, tmp_path)
     assert not (tmp_path / "cells.h5ad").exists()
     assert (tmp_path / "cells.h5ad.part").stat().st_size == 20_000
@@ -683,6 +704,23 @@ def test_a_counts_layer_without_counts_is_not_believed(tmp_path: Path):
     cells.layers["counts"] = cells.layers["counts"] * 0.3
     here.add([written(cells, tmp_path / "corrected.h5ad")], replace=True)
     assert any("holds no counts" in note for note in here.read().uns["notes"])
+
+
+def test_what_scvi_tools_loads_is_kept_under_our_names(tmp_path: Path):
+    class Data:
+        """As `scvi.data`: genes by Ensembl id, tables of quality beside."""
+
+        @staticmethod
+        def pbmc_dataset(save_path: str) -> ad.AnnData:
+            cells = some_cells(labels=[0, 1, 2] * 4, str_labels=three_types(), batch=[0, 1] * 6)
+            cells.var["gene_symbols-0"] = [f"SYM{i}" for i in range(cells.n_vars)]
+            cells.obsm["raw_qc"] = pd.DataFrame({"x": range(12)}, index=cells.obs_names)
+            return cells
+
+    written(make(Data, tmp_path), tmp_path / "pbmc12k.h5ad")
+    cells = read_pbmc12k([tmp_path / "pbmc12k.h5ad"])
+    assert list(cells.var_names[:2]) == ["SYM0", "SYM1"]
+    assert list(cells.var["ensembl_id"][:2]) == ["GENE0", "GENE1"]
 
 
 def test_ten_populations_are_ten_types(tmp_path: Path):

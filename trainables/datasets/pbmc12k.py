@@ -14,7 +14,10 @@ def make(scvi_data: Any, folder: Path) -> Any:
 
     cells = scvi_data.pbmc_dataset(save_path=f"{folder}/")
     obs = cells.obs[["str_labels", "batch"]].astype(str)
-    return ad.AnnData(X=cells.X, obs=obs, var=cells.var[["gene_symbols"]].astype(str))
+    # joining the two runs gives the column a suffix in some versions of anndata
+    symbols = cells.var[[key for key in cells.var if str(key).startswith("gene_symbols")][:1]]
+    var = symbols.astype(str).set_axis(["gene_symbols"], axis=1)
+    return ad.AnnData(X=cells.X, obs=obs, var=var)
 
 
 def read(paths: list[Path]) -> Any:

@@ -47,7 +47,7 @@ DATASET = Published(
     reader=read,
     values="raw UMI counts",
     label_key="population",
-    facts=Facts(cells=94_655, genes=32_738, labels=10, batches=0),
+    facts=Facts(cells=94_655, genes=32_738, labels=10, batches=1),
     inferred=("cells", "genes"),
     unknown=(
         "the paper says 95k cells from 10x Genomics and 10 labels; that these are the ten sorted"

@@ -36,6 +36,6 @@ DATASET = Published(
     label_key="celltype",
     split="StratifiedShuffleSplit(test_size=0.2, random_state=2022): 54,760 train, 13,690"
     " validation, on which the paper also reports; drawn by the task, not marked in the file",
-    facts=Facts(cells=68_450, genes=16_906, labels=11, batches=0),
+    facts=Facts(cells=68_450, genes=16_906, labels=11),
     unknown=("one donor; wells are not marked, so there are no batches",),
 )

@@ -46,6 +46,6 @@ DATASET = Published(
     values="raw UMI counts",
     label_key="celltype",
     split="none; scBERT's authors start from these cells and keep those with 200 of their genes",
-    facts=Facts(cells=68_579, genes=32_738, labels=11, batches=0),
+    facts=Facts(cells=68_579, genes=32_738, labels=11),
     unknown=("labels are correlations with sorted populations, not sorted by FACS themselves",),
 )
