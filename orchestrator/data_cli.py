@@ -264,7 +264,9 @@ def say_files(found: list[dict[str, Any]]) -> None:
         if source["missing"]:
             typer.echo(f"{source['name']} still lacks: {', '.join(source['missing'])}")
         else:
-            typer.echo(f"{source['name']} is complete; look at it with: gauntlet data check")
+            typer.echo(
+                f"{source['name']} is complete; look at it with: gauntlet data check {source['name']}"
+            )
 
 
 def say_card(card: dict[str, Any], wrong: list[str], page: Path) -> None:

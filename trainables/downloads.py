@@ -53,7 +53,8 @@ class Resuming:
     """A pooch downloader that goes on where an earlier try, or an earlier process, stopped.
 
     Bytes gather in `part`; pooch's own temporary file gets them once they are all there. The
-    server's ETag is kept beside, so that a file that changed meanwhile is begun anew.
+    server's name for its version (ETag, else Last-Modified) is kept beside, so that a file that
+    changed meanwhile is begun anew; If-Range would do so too, but not with weak ETags.
     """
 
     part: Path
@@ -73,7 +74,7 @@ class Resuming:
     @property
     def tag(self) -> Path:
         """Where the server's name for this version of the file is kept."""
-        return self.part.with_name(self.part.name + ".etag")
+        return self.part.with_name(self.part.name + ".version")
 
     def fill(self, url: str) -> None:
         """Ask until every byte is in `part`."""
@@ -109,11 +110,9 @@ class Resuming:
 
         have = self.size()
         # compressed transfer would make byte positions mean something else
-        headers = {"Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity", "User-Agent": "sc-gauntlet"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if self.tag.exists():
-                headers["If-Range"] = self.tag.read_text()
         timeout = (self.patience.connect, self.patience.stall)
         try:
             with requests.get(url, headers=headers, stream=True, timeout=timeout) as reply:
@@ -133,10 +132,13 @@ class Resuming:
         if reply.status_code == 206 and not resumed:
             self.part.unlink(missing_ok=True)
             raise Interrupted("the server sent another range than it was asked for")
+        version = reply.headers.get("ETag") or reply.headers.get("Last-Modified", "")
+        if resumed and self.tag.exists() and self.tag.read_text() != version:
+            self.part.unlink()
+            raise Interrupted("the file at the server has changed since the first bytes came")
         done = have if resumed else 0
         total = total_of(reply) if resumed else content_length(reply)
-        if etag := reply.headers.get("ETag"):
-            self.tag.write_text(etag)
+        self.tag.write_text(version)
         with self.part.open("ab" if resumed else "wb") as file:
             # read1 gives what has come, so that a stall loses nothing of it
             while block := reply.raw.read1(CHUNK, decode_content=False):

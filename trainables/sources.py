@@ -100,7 +100,13 @@ class Made:
             ) from error
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            cells = self.make(module, Path(folder))
+            try:
+                cells = self.make(module, Path(folder))
+            except OSError as error:
+                raise LookupError(
+                    f"{self.package} could not download {dataset} ({error}); try again, or make it"
+                    f" on another machine and run: {adding(dataset, [self])}"
+                ) from error
             draft = Path(folder) / path.name
             cells.write_h5ad(draft)
             draft.replace(path)
