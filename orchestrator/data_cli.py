@@ -194,8 +194,7 @@ def gathered(
     """Cells to check: they, their name, their columns, what is declared, what is wrong."""
     from orchestrator.cli import CHECK_FAILED
     from trainables import catalog
-    from trainables.sources import Published
-    from trainables.userdata import read_h5ad
+    from trainables.sources import Published, read_h5ad
 
     path = Path(name_or_file)
     if path.suffix == ".h5ad" or path.is_file():
@@ -264,9 +263,7 @@ def say_files(found: list[dict[str, Any]]) -> None:
         if source["missing"]:
             typer.echo(f"{source['name']} still lacks: {', '.join(source['missing'])}")
         else:
-            typer.echo(
-                f"{source['name']} is complete; look at it with: gauntlet data check {source['name']}"
-            )
+            typer.echo(f"complete; look at it with: gauntlet data check {source['name']}")
 
 
 def say_card(card: dict[str, Any], wrong: list[str], page: Path) -> None:

@@ -454,14 +454,23 @@ def packed(path: Path) -> Iterator[Any]:
 
 
 def read_h5ad(path: Path) -> Any:
-    """An `.h5ad`, `.h5ad.gz` or `.h5ad.zip` as an AnnData.
+    """An `.h5ad`, `.h5ad.gz` or `.h5ad.zip` as an AnnData, in memory.
 
     Raises ValueError, naming the file, for what is none.
     """
-    from trainables import userdata
+    import warnings
 
-    with plain_file(path) as plain:
-        return userdata.read_h5ad(plain)
+    import anndata as ad
+
+    with plain_file(path) as plain, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old files' oddities, which are not the reader's
+        try:
+            return ad.read_h5ad(plain)
+        except Exception as error:  # h5py and anndata raise a dozen kinds for broken files
+            raise ValueError(
+                f"{path.name} is not a readable .h5ad file: it is damaged, cut short or of another"
+                " kind"
+            ) from error
 
 
 def read_one(paths: list[Path]) -> Any:

@@ -119,7 +119,7 @@ def test_a_data_set_without_files_has_nothing_to_fetch(gauntlet):
 def test_added_files_of_another_size_fail_the_check(gauntlet, tmp_path: Path):
     done = gauntlet("add", "pancreas", *pair(tmp_path))
     assert done.returncode == 0
-    assert "pancreas is complete" in done.stdout
+    assert "complete; look at it with: gauntlet data check pancreas" in done.stdout
     checked = gauntlet("check", "pancreas", "--json")
     assert checked.returncode == 3
     wrong = json.loads(checked.stdout)["mismatches"]

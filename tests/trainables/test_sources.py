@@ -25,7 +25,7 @@ import pytest
 from scipy import sparse
 
 from trainables import catalog
-from trainables.cells import normalised
+from trainables.cells import open_cells, prepare
 from trainables.datasets.pbmc12k import make
 from trainables.datasets.pbmc12k import read as read_pbmc12k
 from trainables.datasets.pbmc95k import POPULATIONS, archive
@@ -40,6 +40,7 @@ from trainables.sources import (
     read_10x_archive,
     read_one,
 )
+from trainables.store import Store
 
 BODY = bytes(range(256)) * 400
 """What the server has: 102,400 bytes."""
@@ -494,6 +495,14 @@ def test_a_loaders_cells_are_kept_whole(tmp_path: Path):
     assert leftovers(here.folder) == ["cells.h5ad", "hashes.json"]
 
 
+def test_what_is_no_h5ad_is_named(tmp_path: Path):
+    here = made_up(tmp_path)
+    (tmp_path / "cells.h5ad").write_text("<html>Please sign in</html>")
+    here.add([tmp_path / "cells.h5ad"])
+    with pytest.raises(ValueError, match=r"cells\.h5ad is not a readable \.h5ad file"):
+        here.read()
+
+
 def test_a_cut_archive_is_named(tmp_path: Path):
     whole = gzip.compress(written(some_cells(), tmp_path / "x.h5ad").read_bytes())
     here = made_up(tmp_path, files=(Web("cells.h5ad.gz", "http://x"),))
@@ -642,12 +651,12 @@ def test_a_declaration_says_what_it_must(name: str):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_official_layout_is_read(name: str, tmp_path: Path):
     here = small(name, tmp_path)
-    prepared = normalised(here.read(), name)
+    prepared = open_cells(prepare(here, Store(tmp_path / "store")))
     assert len(here.sha256) == 64
     assert prepared.n_obs >= 2
     assert ("cell_type" in prepared.obs) == (here.label_key is not None)
     assert ("batch" in prepared.obs) == (here.batch_key is not None)
-    assert prepared.uns["gauntlet"]["notes"]
+    assert any("X: " in note for note in prepared.uns["gauntlet"]["notes"])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -707,7 +716,7 @@ def test_indrop_runs_are_one_batch(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["pancreas_scib", "immune", "tabula_sapiens"])
 def test_counts_are_preferred_to_logged_values(name: str, tmp_path: Path):
-    prepared = normalised(small(name, tmp_path).read(), name)
+    prepared = open_cells(prepare(small(name, tmp_path), Store(tmp_path / "store")))
     assert prepared.uns["gauntlet"]["has_counts"]
 
 
