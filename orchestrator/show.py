@@ -85,6 +85,9 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
         source = catalog.dataset(name)
         keys = ("summary", "citation", "licence", "__doc__")
         facts = {k.replace("__doc__", "about"): getattr(source, k, "") for k in keys}
+        more = ("values", "label_key", "batch_key", "split", "unknown")
+        told = {k: value for k in more if (value := getattr(source, k, None))}
+        facts |= {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
         found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
         found["sweep"] = plan(name, storage).summary()

@@ -266,13 +266,16 @@ class Published:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder)))
         ours = {file.file for file in self.files}
         found = {}
-        with zipfile.ZipFile(archive) as box:
-            for member in box.infolist():
-                name = Path(member.filename).name
-                if name in ours:
-                    with box.open(member) as packed, (folder / name).open("wb") as plain:
-                        shutil.copyfileobj(packed, plain, 1 << 20)
-                    found[name] = folder / name
+        try:
+            with zipfile.ZipFile(archive) as box:
+                for member in box.infolist():
+                    name = Path(member.filename).name
+                    if name in ours:
+                        with box.open(member) as packed, (folder / name).open("wb") as plain:
+                            shutil.copyfileobj(packed, plain, 1 << 20)
+                        found[name] = folder / name
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(damaged(archive)) from error
         return found
 
     def take(self, source: Path, path: Path, replace: bool) -> None:
@@ -284,9 +287,10 @@ class Published:
                 f" (sha256 {known['sha256'][:12]}); to put this one in its place add --replace"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(path.name + ".draft")
-        shutil.copyfile(source, draft)
-        draft.replace(path)
+        if not (path.exists() and path.samefile(source)):  # a browser may have saved it there
+            draft = path.with_name(path.name + ".draft")
+            shutil.copyfile(source, draft)
+            draft.replace(path)
         self.record(path)
 
     # ---- trust on first use -------------------------------------------------------------------
@@ -420,6 +424,11 @@ def labelled(cells: Any, labels: Any, notes: list[str], name: str) -> Any:
 # ---- readers ----------------------------------------------------------------------------------
 
 
+def damaged(path: Path) -> str:
+    """The sentence for an archive that does not open."""
+    return f"{path.name} cannot be unpacked: it is damaged or cut short"
+
+
 @contextlib.contextmanager
 def plain_file(path: Path) -> Iterator[Path]:
     """A file as it is, or what a `.gz` or a one-file `.zip` holds, unpacked for the while."""
@@ -432,9 +441,7 @@ def plain_file(path: Path) -> Iterator[Path]:
             with packed(path) as source, plain.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
         except (OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{path.name} cannot be unpacked: it is damaged or cut short"
-            ) from error
+            raise ValueError(damaged(path)) from error
         yield plain
 
 
@@ -498,9 +505,7 @@ def read_10x_archive(path: Path) -> Any:
                         archive.extract(member, folder, filter="data")
                         parts[name] = Path(folder) / name
         except (OSError, EOFError, tarfile.TarError) as error:
-            raise ValueError(
-                f"{path.name} cannot be unpacked: it is damaged or cut short"
-            ) from error
+            raise ValueError(damaged(path)) from error
         if len(parts) < 3:
             raise ValueError(f"{path.name} lacks matrix.mtx, genes.tsv or barcodes.tsv")
         genes = pd.read_csv(parts["genes.tsv"], sep="\t", header=None, dtype=str)

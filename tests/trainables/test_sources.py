@@ -420,6 +420,19 @@ def test_files_inside_a_zip_are_found(tmp_path: Path):
     assert leftovers(here.folder) == ["a.h5ad", "b.h5ad", "hashes.json"]
 
 
+def test_a_damaged_zip_is_named(tmp_path: Path):
+    (tmp_path / "drive.zip").write_bytes(b"PK and then nothing")
+    with pytest.raises(ValueError, match=r"drive\.zip cannot be unpacked"):
+        made_up(tmp_path).add([tmp_path / "drive.zip"])
+
+
+def test_a_file_saved_straight_into_its_place_is_taken(tmp_path: Path):
+    here = made_up(tmp_path)
+    written(some_cells(celltype=three_types()), here.paths()[0])
+    here.add(here.paths())
+    assert here.read().n_obs == 12
+
+
 def test_a_stranger_is_turned_away(tmp_path: Path):
     here = made_up(tmp_path)
     (tmp_path / "notes.txt").write_text("no")
