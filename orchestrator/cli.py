@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.data_cli import app as data_app
+
 app = typer.Typer(
     help="Does this foundation model beat logistic regression on my cells, and am I sure?",
     epilog="Start with: gauntlet run quickstart",
@@ -20,6 +22,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(data_app, name="data")
 
 FAILED, BAD_INPUT, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
 

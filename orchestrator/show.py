@@ -83,9 +83,12 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
         found["task"] |= {"version": cls.version, "parameters": parameters, "about": cls.__doc__}
     if name in catalog.names("datasets"):
         source = catalog.dataset(name)
-        keys = ("summary", "sha256", "citation", "licence", "__doc__")
+        keys = ("summary", "citation", "licence", "__doc__")
         facts = {k.replace("__doc__", "about"): getattr(source, k, "") for k in keys}
-        found["data set"] = facts
+        more = ("values", "label_key", "batch_key", "split", "unknown")
+        told = {k: value for k in more if (value := getattr(source, k, None))}
+        facts |= {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
+        found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
         found["sweep"] = plan(name, storage).summary()
     if (record := Ledger(storage).last(name)) is not None:
@@ -96,6 +99,14 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
             catalog.unknown("model, task, data set, sweep or trial", name, every + sweep_names())
         )
     return found
+
+
+def identity(source: Any) -> str:
+    """A data set's sha256, or why it is not known yet."""
+    try:
+        return source.sha256
+    except LookupError as error:
+        return str(error)
 
 
 def default(cls: Any, field: str) -> Any:

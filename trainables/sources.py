@@ -1,0 +1,589 @@
+"""Where published cells come from, what must be true of them, and where they lie on this disk."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import importlib
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainables.downloads import USUAL, Patience, Progress, fetch, silent, verify
+from trainables.store import digest, file_sha256
+
+UNSTATED = "not stated by the authors"
+WORDS = {
+    **{name: name for name in ("cells", "genes", "labels", "batches")},
+    "train": "training cells",
+    "test": "test cells",
+}
+
+
+def data_home() -> Path:
+    """The folder of downloaded data: `$GAUNTLET_DATA`, else `gauntlet-data` here."""
+    return Path(os.environ.get("GAUNTLET_DATA") or "gauntlet-data").absolute()
+
+
+# ---- files ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Web:
+    """A file at an address.
+
+    Without a hash from the source, the one of the first download is recorded and holds from then
+    on: that does not prove the first download right, but no later one can differ unnoticed.
+    """
+
+    file: str
+    url: str
+    sha256: str = ""
+    git_blob: str = ""
+    """The SHA-1 by which the git repository that holds the file knows its content."""
+
+    def get(self, path: Path, dataset: str, patience: Patience, progress: Progress) -> None:
+        """Download to `path`; see `downloads.fetch` for what can go wrong."""
+        try:
+            fetch(self.url, path, self.sha256, self.git_blob, patience=patience, progress=progress)
+        except LookupError as error:
+            raise LookupError(
+                f"{error}; or get it on another machine and run: {adding(dataset, [self])}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """A file that only a browser gets, such as one of a Google Drive folder."""
+
+    file: str
+    page: str
+    sha256: str = ""
+    git_blob: str = ""
+
+    def get(self, path: Path, dataset: str, patience: Patience, progress: Progress) -> None:
+        """There is no way but the browser, so say it."""
+        raise LookupError(
+            f"{self.file} can only be downloaded by hand: open {self.page}, save it, then run:"
+            f" {adding(dataset, [self])}"
+        )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file that another package's own loader makes from its own downloads."""
+
+    file: str
+    package: str
+    extra: str
+    make: Callable[[Any, Path], Any]
+    """Given the imported package and an empty folder for its downloads, the cells."""
+    sha256: str = ""
+    git_blob: str = ""
+
+    def get(self, path: Path, dataset: str, patience: Patience, progress: Progress) -> None:
+        """Ask the package, and keep what it gives."""
+        try:
+            module = importlib.import_module(self.package)
+        except ImportError as error:
+            raise LookupError(
+                f"{dataset} is loaded by {self.package}, which is not installed; install it with:"
+                f" pip install 'sc-gauntlet[{self.extra}]'"
+            ) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            try:
+                cells = self.make(module, Path(folder))
+            except OSError as error:
+                raise LookupError(
+                    f"{self.package} could not download {dataset} ({error}); try again, or make it"
+                    f" on another machine and run: {adding(dataset, [self])}"
+                ) from error
+            draft = Path(folder) / path.name
+            cells.write_h5ad(draft)
+            draft.replace(path)
+
+
+File = Web | ByHand | Made
+
+
+def adding(dataset: str, files: Sequence[File]) -> str:
+    """The command that takes files from elsewhere."""
+    return f"gauntlet data add {dataset} {' '.join(file.file for file in files)}"
+
+
+# ---- data sets --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a paper's table says of its cells; None where it says nothing."""
+
+    cells: int | None = None
+    genes: int | None = None
+    labels: int | None = None
+    batches: int | None = None
+    train: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set of the literature: a declaration, and what follows from it.
+
+    `reader` gets the paths of `files`, in their order, and gives an AnnData with the authors' own
+    columns. `label_key` and `batch_key` name columns of its `obs`; several batch columns count
+    together. A reader may mark the paper's fixed split in `obs["split"]` ("train", "test").
+    """
+
+    name: str
+    summary: str
+    citation: str
+    licence: str
+    files: tuple[File, ...]
+    reader: Callable[[list[Path]], Any]
+    values: str
+    """What X is, in words."""
+    label_key: str | None = None
+    batch_key: str | tuple[str, ...] | None = None
+    split: str = "none"
+    """The paper's split, in words."""
+    facts: Facts = Facts()
+    inferred: tuple[str, ...] = ()
+    """Facts that hold only if our reading of the paper is right: a mismatch is a note."""
+    unknown: tuple[str, ...] = ()
+    """What could not be established, in words."""
+    version: int = 1
+    """Goes up when the reader gives other cells from the same files."""
+    home: Path | None = field(default=None, compare=False)
+    """Where files are kept, instead of under `data_home()`."""
+
+    @property
+    def folder(self) -> Path:
+        """This data set's own folder."""
+        return (self.home or data_home()) / self.name
+
+    def paths(self) -> list[Path]:
+        """Where the files are, or would be."""
+        return [self.folder / file.file for file in self.files]
+
+    def missing(self) -> list[File]:
+        """The files that are not here yet."""
+        pairs = zip(self.files, self.paths(), strict=True)
+        return [file for file, path in pairs if not path.exists()]
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the files' bytes and of how they are read.
+
+        Known beforehand where every file's hash is published; else the files must be here.
+        Raises LookupError, saying how to get them, when they are not, and ValueError when one has
+        changed since its hash was recorded.
+        """
+        hashes = {}
+        for file, path in zip(self.files, self.paths(), strict=True):
+            if not path.exists() and not file.sha256:
+                raise LookupError(self.way())
+            hashes[file.file] = self.recorded(file, path) if path.exists() else file.sha256
+        keys = {"label_key": self.label_key, "batch_key": self.batch_key}
+        return digest({"files": hashes, "reading": self.version, **keys})
+
+    def way(self) -> str:
+        """How to get what is missing, in one sentence."""
+        missing = self.missing()
+        by_hand = [file for file in missing if isinstance(file, ByHand)]
+        if by_hand:
+            names = " and ".join(file.file for file in by_hand)
+            return (
+                f"{self.name} is not on this disk and can only be downloaded by hand: open"
+                f" {by_hand[0].page}, save {names}, then run: {adding(self.name, by_hand)}"
+            )
+        return f"{self.name} is not on this disk; get it with: gauntlet data fetch {self.name}"
+
+    def fetch(
+        self,
+        *,
+        again: bool = False,
+        patience: Patience = USUAL,
+        progress: Callable[[str], Progress] = lambda file: silent,
+    ) -> list[Path]:
+        """Get the files that are missing, or all of them `again`; returns where all are.
+
+        `progress(file)` gives each file's listener. Raises LookupError for what cannot be had.
+        """
+        for file, path in zip(self.files, self.paths(), strict=True):
+            if again or not path.exists():
+                file.get(path, self.name, patience, progress(file.file))
+                self.record(path)
+        return self.paths()
+
+    def add(self, given: Sequence[Path], *, replace: bool = False) -> list[Path]:
+        """Take files that were downloaded elsewhere, loose or in a zip, under their own names.
+
+        Raises LookupError for files that are not there or not this data set's and ValueError for
+        those that are not what was published, or differ from what is here already.
+        """
+        for path in given:
+            if not path.is_file():
+                raise LookupError(f"there is no file {path}")
+        with contextlib.ExitStack() as stack:
+            found = self.matched(given, stack)
+            for file, source in found:
+                verify(source, source.name, file.sha256, file.git_blob)
+                self.take(source, self.folder / file.file, replace)
+        return [self.folder / file.file for file, _ in found]
+
+    def matched(
+        self, given: Sequence[Path], stack: contextlib.ExitStack
+    ) -> list[tuple[File, Path]]:
+        """Which given file is which of ours: by name, or the only one for the only one."""
+        by_name = {path.name: path for path in given}
+        for path in given:
+            if path.suffix == ".zip" and path.name not in [file.file for file in self.files]:
+                by_name |= self.inside(path, stack)
+        found = [(file, by_name[file.file]) for file in self.files if file.file in by_name]
+        if not found and len(self.files) == len(given) == 1:
+            ours, theirs = self.files[0], given[0]
+            if Path(ours.file).suffixes[-1:] == theirs.suffixes[-1:]:
+                return [(ours, theirs)]
+        if not found:
+            wanted = ", ".join(file.file for file in self.files)
+            names = ", ".join(path.name for path in given)
+            raise LookupError(f"{names} is no file of {self.name}; it consists of: {wanted}")
+        return found
+
+    def inside(self, archive: Path, stack: contextlib.ExitStack) -> dict[str, Path]:
+        """Our files inside a zip, as Google Drive makes one of a folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder)))
+        ours = {file.file for file in self.files}
+        found = {}
+        try:
+            with zipfile.ZipFile(archive) as box:
+                for member in box.infolist():
+                    name = Path(member.filename).name
+                    if name in ours:
+                        with box.open(member) as packed, (folder / name).open("wb") as plain:
+                            shutil.copyfileobj(packed, plain, 1 << 20)
+                        found[name] = folder / name
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(damaged(archive)) from error
+        return found
+
+    def take(self, source: Path, path: Path, replace: bool) -> None:
+        """Copy a file to its place, whole or not at all, and record its hash."""
+        known = self.ledger().get(path.name)
+        if known and not replace and file_sha256(source) != known["sha256"]:
+            raise ValueError(
+                f"{self.name}: another {path.name} was recorded here on {known['since'][:10]}"
+                f" (sha256 {known['sha256'][:12]}); to put this one in its place add --replace"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not (path.exists() and path.samefile(source)):  # a browser may have saved it there
+            draft = path.with_name(path.name + ".draft")
+            shutil.copyfile(source, draft)
+            draft.replace(path)
+        self.record(path)
+
+    # ---- trust on first use -------------------------------------------------------------------
+
+    def ledger(self) -> dict[str, dict[str, Any]]:
+        """Every file's recorded sha256, size and time, by name."""
+        place = self.folder / "hashes.json"
+        return json.loads(place.read_text()) if place.exists() else {}
+
+    def record(self, path: Path) -> str:
+        """Write a file's hash down as the one to expect from now on."""
+        stat = path.stat()
+        entry = {
+            "sha256": file_sha256(path),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.write_ledger({**self.ledger(), path.name: entry})
+        return entry["sha256"]
+
+    def write_ledger(self, entries: dict[str, dict[str, Any]]) -> None:
+        """The whole ledger, or the old one."""
+        draft = self.folder / "hashes.json.draft"
+        draft.write_text(json.dumps(entries, indent=1, sort_keys=True))
+        draft.replace(self.folder / "hashes.json")
+
+    def recorded(self, file: File, path: Path, *, anew: bool = False) -> str:
+        """A present file's hash: recorded at first sight, compared ever after.
+
+        The bytes are read again when size or time differ from the record, or when asked `anew`.
+        Raises ValueError when they are not the recorded or published ones.
+        """
+        known = self.ledger().get(path.name)
+        if known is None:  # put there by other means than ours
+            verify(path, path.name, file.sha256, file.git_blob)
+            return self.record(path)
+        stat = path.stat()
+        same = (known["size"], known["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+        if same and not anew:
+            return known["sha256"]
+        if (found := file_sha256(path)) != known["sha256"]:
+            raise ValueError(
+                f"{self.name}: {path.name} has sha256 {found[:12]}, but {known['sha256'][:12]} was"
+                f" recorded on {known['since'][:10]}: the file changed; get it back with: gauntlet"
+                f" data fetch {self.name} --again"
+            )
+        if not same:
+            self.write_ledger({**self.ledger(), path.name: {**known, "mtime_ns": stat.st_mtime_ns}})
+        return found
+
+    # ---- reading ------------------------------------------------------------------------------
+
+    def read(self) -> Any:
+        """The cells with `cell_type`, perhaps `batch` and `split`, proven to be the paper's.
+
+        Raises LookupError when files are missing and ValueError, in one sentence, when they are
+        damaged, lack a column, or disagree with what the paper says of them.
+        """
+        cells = self.open()
+        wrong = [sentence for name, sentence in self.mismatches(cells) if name not in self.inferred]
+        if wrong:
+            raise ValueError(
+                f"{self.name}: {'; '.join(wrong)}. This is not what the paper used; fetch it again,"
+                " or run it as your own cells with --data"
+            )
+        return cells
+
+    def open(self) -> Any:
+        """The cells under the names that the rest of Gauntlet knows, facts not yet compared."""
+        if self.missing():
+            raise LookupError(self.way())
+        for file, path in zip(self.files, self.paths(), strict=True):
+            self.recorded(file, path, anew=True)
+        cells = self.reader(self.paths())
+        notes = [f"X: {self.values}", *self.unknown, *cells.uns.get("notes", [])]
+        if self.label_key:
+            cells = labelled(cells, self.column(cells, self.label_key), notes, self.name)
+        if self.batch_key:
+            keys = (self.batch_key,) if isinstance(self.batch_key, str) else self.batch_key
+            parts = [self.column(cells, key).astype(str) for key in keys]
+            cells.obs["batch"] = parts[0].str.cat(parts[1:], sep=", ").astype("category")
+        notes += [s for name, s in self.mismatches(cells) if name in self.inferred]
+        cells.uns["notes"] = notes
+        return cells
+
+    def column(self, cells: Any, key: str) -> Any:
+        """A column of `obs`, or a sentence with those there are."""
+        if key not in cells.obs:
+            there = ", ".join(map(str, cells.obs.columns)) or "none"
+            raise ValueError(f"{self.name}: its files have no obs[{key!r}]; there are: {there}")
+        return cells.obs[key]
+
+    def mismatches(self, cells: Any) -> list[tuple[str, str]]:
+        """Facts that are not so, each with a sentence."""
+        found = asdict(counted(cells))
+        return [
+            (name, f"it has {found[name]:,} {WORDS[name]} where {expected:,} are expected")
+            for name, expected in asdict(self.facts).items()
+            if expected is not None and found[name] != expected
+        ]
+
+
+def counted(cells: Any) -> Facts:
+    """The facts of the cells at hand; without a column for it, they are one batch."""
+    split = cells.obs["split"].value_counts() if "split" in cells.obs else {}
+    return Facts(
+        cells=cells.n_obs,
+        genes=cells.n_vars,
+        labels=int(cells.obs["cell_type"].nunique()) if "cell_type" in cells.obs else 0,
+        batches=int(cells.obs["batch"].nunique()) if "batch" in cells.obs else 1,
+        train=int(split.get("train", 0)),
+        test=int(split.get("test", 0)),
+    )
+
+
+def labelled(cells: Any, labels: Any, notes: list[str], name: str) -> Any:
+    """The cells with their labels as `cell_type`; those without one are left out and counted."""
+    import pandas as pd
+
+    known = labels.notna().to_numpy() & (labels.astype(str).str.strip() != "").to_numpy()
+    if not known.any():
+        raise ValueError(f"{name}: no cell has a label in obs[{labels.name!r}]")
+    if not known.all():
+        notes.append(f"{(~known).sum()} cells without a label are left out")
+        cells, labels = cells[known].copy(), labels[known]
+    cells.obs["cell_type"] = pd.Categorical(labels.astype(str).to_numpy())
+    return cells
+
+
+# ---- readers ----------------------------------------------------------------------------------
+
+
+def damaged(path: Path) -> str:
+    """The sentence for an archive that does not open."""
+    return f"{path.name} cannot be unpacked: it is damaged or cut short"
+
+
+@contextlib.contextmanager
+def plain_file(path: Path) -> Iterator[Path]:
+    """A file as it is, or what a `.gz` or a one-file `.zip` holds, unpacked for the while."""
+    if path.suffix not in (".gz", ".zip"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        plain = Path(folder) / path.stem
+        try:
+            with packed(path) as source, plain.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except (OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(damaged(path)) from error
+        yield plain
+
+
+@contextlib.contextmanager
+def packed(path: Path) -> Iterator[Any]:
+    """What is inside a `.gz` or a one-file `.zip`, as a stream."""
+    if path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            yield stream
+        return
+    with zipfile.ZipFile(path) as box:
+        inside = [m for m in box.infolist() if m.filename.endswith(".h5ad")]
+        if len(inside) != 1:
+            raise ValueError(f"{path.name} holds {len(inside)} .h5ad files; it should hold one")
+        with box.open(inside[0]) as stream:
+            yield stream
+
+
+def read_h5ad(path: Path) -> Any:
+    """An `.h5ad`, `.h5ad.gz` or `.h5ad.zip` as an AnnData, in memory.
+
+    Raises ValueError, naming the file, for what is none.
+    """
+    import warnings
+
+    import anndata as ad
+
+    with plain_file(path) as plain, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old files' oddities, which are not the reader's
+        try:
+            return ad.read_h5ad(plain)
+        except Exception as error:  # h5py and anndata raise a dozen kinds for broken files
+            raise ValueError(
+                f"{path.name} is not a readable .h5ad file: it is damaged, cut short or of another"
+                " kind"
+            ) from error
+
+
+def read_one(paths: list[Path]) -> Any:
+    """The reader of a data set that is one `.h5ad`."""
+    return read_h5ad(paths[0])
+
+
+def read_10x_archive(path: Path) -> Any:
+    """Counts of a Cell Ranger 1 or 2 `.tar.gz`: cells x genes, symbols made unique.
+
+    Raises ValueError when the archive lacks one of its three files.
+    """
+    import anndata as ad
+    import pandas as pd
+    from scipy import io, sparse
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        parts = {}
+        try:
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    name = Path(member.name).name
+                    if name in ("matrix.mtx", "genes.tsv", "barcodes.tsv"):
+                        member.name = name
+                        archive.extract(member, folder, filter="data")
+                        parts[name] = Path(folder) / name
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise ValueError(damaged(path)) from error
+        if len(parts) < 3:
+            raise ValueError(f"{path.name} lacks matrix.mtx, genes.tsv or barcodes.tsv")
+        genes = pd.read_csv(parts["genes.tsv"], sep="\t", header=None, dtype=str)
+        barcodes = pd.read_csv(parts["barcodes.tsv"], sep="\t", header=None, dtype=str)
+        counts = sparse.csr_matrix(io.mmread(parts["matrix.mtx"])).T.tocsr().astype("float32")
+    var = pd.DataFrame({"ensembl_id": genes[0].to_numpy()}, index=pd.Index(genes[1].to_numpy()))
+    obs = pd.DataFrame(index=pd.Index(barcodes[0].to_numpy()))
+    var.index = ad.utils.make_index_unique(var.index)
+    return ad.AnnData(X=counts, obs=obs, var=var)
+
+
+def read_train_test(train: Path, test: Path, gene_key: str | None = None) -> Any:
+    """Two files of the same genes as one AnnData, marked in `obs["split"]`.
+
+    `gene_key` is the column of `var` that holds the symbols. Raises ValueError when the two have
+    other genes, since rows would then be compared that do not belong together.
+    """
+    import anndata as ad
+    import pandas as pd
+    from scipy import sparse
+
+    parts, symbols = {}, {}
+    for split, path in {"train": train, "test": test}.items():
+        cells = read_h5ad(path)
+        if gene_key and gene_key not in cells.var:
+            raise ValueError(f"{path.name} has no var[{gene_key!r}]")
+        names = cells.var[gene_key] if gene_key else cells.var_names
+        symbols[split] = [str(name) for name in names]
+        obs = pd.DataFrame({k: cells.obs[k].astype(object) for k in cells.obs})
+        obs.index = f"{split}-" + cells.obs_names.astype(str)
+        obs["split"] = split
+        parts[split] = ad.AnnData(X=sparse.csr_matrix(cells.X), obs=obs)
+    if symbols["train"] != symbols["test"]:
+        same = len(set(symbols["train"]) & set(symbols["test"]))
+        raise ValueError(
+            f"{train.name} and {test.name} differ in their genes ({same} of"
+            f" {len(symbols['train'])} shared), so they are no pair"
+        )
+    joined = ad.concat(list(parts.values()), join="inner")
+    joined.var_names = symbols["train"]
+    joined.var_names_make_unique()
+    joined.obs["split"] = pd.Categorical(joined.obs["split"], categories=["train", "test"])
+    return joined
+
+
+def natural_log(cells: Any, base: float) -> Any:
+    """Cells whose X is a log1p to another base, with X as the natural log1p.
+
+    scanpy writes the base down in `uns["log1p"]`; `base` is the one to take where it did not.
+    """
+    import numpy as np
+
+    stated = cells.uns.get("log1p", {})
+    found = stated.get("base") if isinstance(stated, dict) else None
+    cells.X = cells.X * np.float32(np.log(float(found if found is not None else base)))
+    return cells
+
+
+def counts_from_layer(cells: Any, layer: str) -> Any:
+    """Cells with a layer's raw counts as X, or with X as it is where there are none.
+
+    A layer whose values are no whole numbers, as after a correction for length or background, is
+    noted and left out: it would pass for counts.
+    """
+    import numpy as np
+
+    if layer not in cells.layers:
+        cells.uns["notes"] = [f"the file has no layers[{layer!r}], so X is used as it is"]
+        return cells
+    counts = cells.layers[layer]
+    values = counts.data if hasattr(counts, "indptr") else np.asarray(counts)
+    fractional = float(np.mean(values != np.round(values)))
+    if fractional:
+        share = f"{fractional:.1%} of its values are fractions"
+        cells.uns["notes"] = [f"layers[{layer!r}] holds no counts ({share}), so X is used as it is"]
+    else:
+        cells.X = counts
+        cells.uns["notes"] = [f"X: raw counts, from layers[{layer!r}]"]
+    for name in list(cells.layers):
+        del cells.layers[name]
+    return cells
