@@ -32,7 +32,7 @@ def list_(as_json: AsJson = False) -> None:
     found = [listed(catalog.dataset(name)) for name in catalog.names("datasets")]
     if as_json:
         return print_json(found)
-    columns = ("name", "cells", "genes", "labels", "batches", "here", "how", "licence")
+    columns = ("name", "cells", "genes", "labels", "batches", "here", "how")
     show.table("data sets", [{c: shown(row[c]) for c in columns} for row in found])
 
 

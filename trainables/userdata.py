@@ -226,7 +226,9 @@ def likeliest(obs: pd.DataFrame, tiers: tuple[tuple[str, ...], ...]) -> list[str
 
 
 def either(columns: list[str]) -> str:
-    """>>> either(["a", "b"])
+    """Columns as one of which a reader shall choose.
+
+    >>> either(["a", "b"])
     "obs['a'] or obs['b']"
     """
     return " or ".join(f"obs[{column!r}]" for column in columns)
