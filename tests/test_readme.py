@@ -33,7 +33,9 @@ def test_ci_runs_exactly_the_quickstart_and_the_tests():
 def test_every_command_of_the_pages_exists(command):
     words = shlex.split(command.partition("gauntlet ")[2])
     options = [word for word in words if word.startswith("--")]
-    found = CliRunner().invoke(app, [*words[:1], "--help"] if words[0] != "--help" else words)
+    depth = 2 if words[0] == "data" else 1  # the only command that has commands of its own
+    asked = words if words[0] == "--help" else [*words[:depth], "--help"]
+    found = CliRunner().invoke(app, asked)
     assert found.exit_code == 0, found.output
     for option in options:
         assert option.split("=")[0] in re.sub(r"\x1b\[[\d;]*m", "", found.output)
