@@ -122,7 +122,8 @@ def turned(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
     one. `matrix` is anndata's view of the file: `matrix[:, a:b]` reads some columns.
     """
     n_rows, n_columns = matrix.shape
-    density = max(1, matrix.group["indices"].shape[0] // max(1, n_columns))
+    # twice the average, for a block is in memory twice while it is turned
+    density = max(1, 2 * matrix.group["indices"].shape[0] // max(1, n_columns))
     height = max(1, round(BLOCK / max(1, density * n_columns / max(1, n_rows))))
     bounds = [*range(0, n_rows, height), n_rows]
     for columns in parts(n_columns, density):
