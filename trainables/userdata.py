@@ -226,8 +226,10 @@ def likeliest(obs: pd.DataFrame, tiers: tuple[tuple[str, ...], ...]) -> list[str
 
 
 def either(columns: list[str]) -> str:
-    """>>> either(["a", "b"])
-    "obs['a'] or obs['b']"
+    """Columns as a choice.
+
+    >>> print(either(["a", "b"]))
+    obs['a'] or obs['b']
     """
     return " or ".join(f"obs[{column!r}]" for column in columns)
 
