@@ -194,7 +194,8 @@ def gathered(
     """Cells to check: they, their name, their columns, what is declared, what is wrong."""
     from orchestrator.cli import CHECK_FAILED
     from trainables import catalog
-    from trainables.sources import Published, read_h5ad
+    from trainables.layouts import read_h5ad
+    from trainables.sources import Published
 
     path = Path(name_or_file)
     if path.suffix == ".h5ad" or path.is_file():

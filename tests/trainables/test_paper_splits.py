@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
-from trainables.splits import (
+from trainables.paper_splits import (
     SCBERT_FRACTIONS,
     boiarsky_zheng68k,
-    fixed_split,
-    leave_batch_out,
     logreg_share,
     paper_split,
     scbert_shares,
     scgpt_share,
 )
+from trainables.splits import fixed_split, leave_batch_out
 
 CELLS, TRAIN, REPORTED = 68_450, 54_760, 13_690
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import UNSTATED, Facts, Published, Web, counts_from_layer, read_h5ad
+from trainables.layouts import counts_from_layer, read_h5ad
+from trainables.sources import UNSTATED, Facts, Published, Web
 
 
 def read(paths: list[Path]) -> Any:

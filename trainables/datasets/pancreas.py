@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import UNSTATED, ByHand, Facts, Published, read_train_test
+from trainables.layouts import read_train_test
+from trainables.sources import UNSTATED, ByHand, Facts, Published
 
 FOLDER = "https://drive.google.com/drive/folders/1s9XjcSiPC-FYV3VeHrEa7SeZetrthQVV"
 

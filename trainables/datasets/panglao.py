@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import UNSTATED, ByHand, Facts, Published, natural_log, read_h5ad
+from trainables.layouts import natural_log, read_h5ad
+from trainables.sources import UNSTATED, ByHand, Facts, Published
 
 DRIVE = "https://drive.google.com/file/d/1fNZbKx6LPeoS0hbVYJFI8jlDlNctZxlU/view"
 

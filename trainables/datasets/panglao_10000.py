@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.datasets.zheng68k import SFE
-from trainables.sources import UNSTATED, Facts, Published, Web, natural_log, read_h5ad
+from trainables.layouts import natural_log, read_h5ad
+from trainables.sources import UNSTATED, Facts, Published, Web
 
 
 def read(paths: list[Path]) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import UNSTATED, Facts, Made, Published, read_h5ad
+from trainables.layouts import read_h5ad
+from trainables.sources import UNSTATED, Facts, Made, Published
 
 
 def make(scvi_data: Any, folder: Path) -> Any:

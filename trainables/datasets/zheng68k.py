@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import Facts, Published, Web, natural_log, read_h5ad
+from trainables.layouts import natural_log, read_h5ad
+from trainables.sources import Facts, Published, Web
 
 SFE = (
     "https://github.com/clinicalml/sc-foundation-eval/raw/1332b3476e5e07c7143f494b178a51ad1c20baf0"

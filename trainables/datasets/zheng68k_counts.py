@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import Facts, Published, Web, read_10x_archive
+from trainables.layouts import read_10x_archive
+from trainables.sources import Facts, Published, Web
 
 TENX = "https://cf.10xgenomics.com/samples/cell-exp/1.1.0/fresh_68k_pbmc_donor_a"
 LABELS = (

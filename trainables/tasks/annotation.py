@@ -11,13 +11,13 @@ import pandas as pd
 from trainables.audit import audited, replayed
 from trainables.cells import rows
 from trainables.metrics import classification
+from trainables.paper_splits import paper_split
 from trainables.protocols import Annotator, Cells, Context, Metrics
 from trainables.splits import (
     Split,
     check_class_sizes,
     fixed_split,
     leave_batch_out,
-    paper_split,
     random_split,
 )
 
@@ -30,7 +30,7 @@ class Annotation:
 
     `protocol`: "random", a stratified test set drawn for each seed; "batch", seed s leaves out
     batch s; "fixed", the data set's own test cells; "paper", the rows of Boiarsky et al. (see
-    `splits.paper_split`) and their macro average over whichever classes occur.
+    `paper_splits.paper_split`) and their macro average over whichever classes occur.
     `fraction` is the share of the labelled cells (train and valid alike) that a model is given;
     the test set is the same at every fraction. What a model chooses, it chooses on `valid`.
     `replay` fits twice to catch a model that learns from test cells without saying so.
