@@ -1,0 +1,155 @@
+"""The LR baseline: the authors' own numbers on request, and the optimum they stopped short of."""
+
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.multiclass import OneVsRestClassifier
+
+from trainables import catalog
+from trainables.cells import open_cells, prepare, rows
+from trainables.linear import one_vs_rest_paths
+from trainables.models.logreg import LogReg
+from trainables.splits import random_split
+from trainables.userdata import UserFile
+
+CS = (1e-2, 1e-1, 1.0, 10.0)
+SETS = ["kang_ifnb", "lung_celllines_mixology", "pancreas_beta_ductal_3tech"]
+SETS += ["pancreas_wang_xin_219genes", "pbmc3k", "zheng_facs_pbmc"]
+
+
+def parts(cells, fraction=1.0, seed=0, genes=300):
+    """Train, valid and test cells on the most often expressed genes, and the test labels."""
+    often = np.argsort(-np.asarray((cells.X > 0).sum(axis=0)).ravel(), kind="stable")[:genes]
+    cells = cells[:, np.sort(often)].copy()
+    labels = cells.obs["cell_type"].astype(str).to_numpy()
+    split = random_split(labels, seed, fraction=fraction)
+    return (
+        rows(cells, split.train, labels=True),
+        rows(cells, split.valid, labels=True),
+        rows(cells, split.test, labels=False),
+        labels[split.test],
+    )
+
+
+@pytest.fixture
+def toy(ctx):
+    return parts(open_cells(prepare(catalog.dataset("toy"), ctx.store)))
+
+
+def liblinear(C, seed=0, **how):
+    """The authors' call, in today's spelling."""
+    base = LogisticRegression(l1_ratio=1, C=C, solver="liblinear", random_state=seed, **how)
+    return OneVsRestClassifier(base)
+
+
+def test_paper_is_the_authors_own_call_on_dense_cells(toy, ctx):
+    train, valid, test, _ = toy
+    x, y = train.X.toarray().astype(float), train.obs["cell_type"].astype(str).to_numpy()
+    folds = StratifiedKFold(5)
+    scores = [
+        cross_validate(liblinear(C), x, y, cv=folds, scoring=["accuracy"])["test_accuracy"].mean()
+        for C in CS
+    ]
+    best = CS[int(np.argmax(scores))]
+    here = replace(ctx, seed=7, cpus=2)  # CPUs must not matter: liblinear draws in turn
+    ours = LogReg(Cs=CS, solver="paper").fit_predict(train, valid, test, here)
+    assert ours.notes["C"] == best
+    theirs = liblinear(best, seed=7).fit(x, y)
+    assert (ours.test == theirs.predict(test.X.toarray())).all()
+    assert (ours.valid == theirs.predict(valid.X.toarray())).all()
+
+
+@pytest.mark.parametrize("C", [0.1, 10.0])
+def test_the_optimum_is_below_what_liblinear_reaches_and_as_near_as_it_says(toy, C):
+    x, y = toy[0].X.astype(np.float64), toy[0].obs["cell_type"].astype(str).to_numpy()
+    fitted = one_vs_rest_paths([(x, y)], [0.01, C], 1e-3)[0][-1]
+    assert fitted.gap <= 1e-3
+    for name, ours in zip(fitted.classes, fitted.weights, strict=True):
+        sign = np.where(y == name, 1, -1)
+
+        def objective(weights, sign=sign):
+            margins = sign * (x @ weights[:-1] + weights[-1])
+            return np.abs(weights).sum() + C * np.logaddexp(0, -margins).sum()
+
+        loose, tight = (
+            LogisticRegression(l1_ratio=1, C=C, solver="liblinear", max_iter=5000, tol=tol)
+            for tol in (1e-4, 1e-9)
+        )
+        theirs = [np.r_[m.coef_[0], m.intercept_] for m in (loose.fit(x, sign), tight.fit(x, sign))]
+        assert objective(ours) <= objective(theirs[0]) * (1 + 1e-3)
+        assert objective(ours) == pytest.approx(objective(theirs[1]), rel=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["fast", "paper"])
+def test_seeds_that_train_on_the_same_cells_choose_once(toy, ctx, solver, monkeypatch):
+    train, valid, test, _ = toy
+    asked = []
+    choose = LogReg.choose
+    monkeypatch.setattr(LogReg, "choose", lambda *a: asked.append(1) or choose(*a))
+    model = LogReg(Cs=CS, solver=solver)
+    said = [model.fit_predict(train, valid, test, replace(ctx, seed=s)).notes for s in range(3)]
+    assert len(asked) == 1
+    assert said[0] == said[1] == said[2]
+    model.fit_predict(train[1:].copy(), valid, test, ctx)
+    assert len(asked) == 2, "one cell fewer is another problem"
+
+
+def test_threads_do_not_change_the_optimum(toy):
+    x, y = toy[0].X, toy[0].obs["cell_type"].astype(str).to_numpy()
+    one, two = (one_vs_rest_paths([(x, y), (x[1:], y[1:])], CS, 0.01, n) for n in (1, 2))
+    for a, b in zip(chain(*one), chain(*two), strict=True):
+        assert (a.weights == b.weights).all()
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_few_classes_are_named_as_scikit_learn_names_them(toy, kept):
+    x, y = toy[0].X.astype(np.float64), toy[0].obs["cell_type"].astype(str).to_numpy()
+    some = np.isin(y, np.unique(y)[:kept])
+    fitted = one_vs_rest_paths([(x[some], y[some])], [1.0], 1e-4)[0][0]
+    if kept == 1:
+        assert set(fitted.predict(x)) == set(y[some])
+        return
+    theirs = liblinear(1.0, tol=1e-9, max_iter=5000).fit(x[some], y[some])
+    assert (fitted.predict(x[some]) == theirs.predict(x[some])).all()
+
+
+def test_one_cell_a_class_cannot_be_cross_validated(toy, ctx):
+    train, valid, test, _ = toy
+    first = np.unique(train.obs["cell_type"].astype(str), return_index=True)[1]
+    with pytest.raises(ValueError, match="give logreg a C"):
+        LogReg().fit_predict(train[first].copy(), valid, test, ctx)
+    assert LogReg(C=1.0).fit_predict(train[first].copy(), valid, test, ctx).notes == {"C": 1.0}
+
+
+def test_an_unknown_solver_is_refused():
+    with pytest.raises(ValueError, match="it has: fast, paper"):
+        LogReg(solver="quick")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_fast_agrees_with_liblinear_run_to_convergence(name, shared_data, ctx):
+    """On real cells at one C: the same names but for cells on the fence."""
+    cells = open_cells(prepare(UserFile(shared_data / f"{name}.h5ad"), ctx.store))
+    train, valid, test, truth = parts(cells, fraction=0.25, genes=200)
+    y = train.obs["cell_type"].astype(str).to_numpy()
+    ours = LogReg(C=1.0, solver="fast").fit_predict(train, valid, test, ctx).test
+    theirs = liblinear(1.0, tol=1e-7, max_iter=5000).fit(train.X.astype(float), y).predict(test.X)
+    assert (ours == theirs).mean() >= 0.99
+    assert (ours == truth).mean() == pytest.approx((theirs == truth).mean(), abs=0.002)
+
+
+def test_where_liblinear_stops_short_fast_says_what_converged_liblinear_says(ctx):
+    """At C = 1e4 the authors' call keeps thousands of weights that the optimum does not have."""
+    cells = open_cells(prepare(catalog.dataset("pbmc68k_reduced"), ctx.store))
+    train, valid, test, _ = parts(cells)
+    x, y = train.X.astype(float), train.obs["cell_type"].astype(str).to_numpy()
+    ours = LogReg(C=1e4, solver="fast").fit_predict(train, valid, test, ctx).test
+    converged = liblinear(1e4, tol=1e-9, max_iter=3000).fit(x, y)
+    assert (ours == converged.predict(test.X)).mean() >= 0.97
+    stopped = liblinear(1e4).fit(x, y)
+    weights = [sum((e.coef_ != 0).sum() for e in m.estimators_) for m in (stopped, converged)]
+    assert weights[0] > 1.5 * weights[1]
