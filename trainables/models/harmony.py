@@ -58,7 +58,9 @@ class Harmony:
         member = np.eye(batch.max() + 1)[batch]
         direction = unit(original)
         n_clusters = min(100, max(2, round(len(original) / 30)))
-        first = KMeans(n_clusters, n_init=1, random_state=random_state(seed, "harmony clusters"))
+        first = KMeans(
+            n_clusters, n_init="auto", random_state=random_state(seed, "harmony clusters")
+        )
         share = soft(direction, unit(first.fit(direction).cluster_centers_), self.sigma)
         order = stream(seed, "harmony order")
         corrected = original
