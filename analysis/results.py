@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_STORAGE = "gauntlet-runs"
+NUMBERS = "fraction seed value n_train n_eval n_classes wall_s cpu_s gpu_s peak_rss_mb peak_gpu_mb".split()
 
 
 def results(
@@ -31,6 +32,8 @@ def results(
     for name in names:
         found += rows(Ledger(place).current(read_manifest(place, name)["trials"]), name)
     table = pd.DataFrame(found, columns=list(COLUMNS))
+    for column in NUMBERS:  # a column of nothing but None is one of numbers too
+        table[column] = pd.to_numeric(table[column])
     return table if where is None else filtered(table, where)
 
 

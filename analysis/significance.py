@@ -18,6 +18,8 @@ from analysis.table import CELL, check, ok, values_of
 TESTS = ("auto", "paired", "welch", "student", "wilcoxon", "nadeau-bengio")
 UNPAIRED = ("welch", "student")
 NAN = float("nan")
+ROUNDING = 1e-6
+"""Scores that differ by less over seeds do not vary: they are rounded differently."""
 
 
 @dataclass
@@ -226,10 +228,10 @@ def refusal(test: str, a: np.ndarray, b: np.ndarray, rho: float | None) -> str |
     if test == "nadeau-bengio" and rho is None:
         return "no n_train and n_eval to correct for: use paired"
     if test in UNPAIRED:
-        if np.ptp(a) < 1e-12 and np.ptp(b) < 1e-12:
+        if np.ptp(a) < ROUNDING and np.ptp(b) < ROUNDING:
             return "no spread over seeds in either arm"
-    elif np.ptp(a - b) < 1e-12:
-        same = np.abs(a - b).max() < 1e-12
+    elif np.ptp(a - b) < ROUNDING:
+        same = np.abs(a - b).max() < ROUNDING
         return "identical scores on every seed" if same else "the same difference on every seed"
     return None
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+# MLflow reads these when it is imported, which Ray may do before us.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must not hang us
+
 KIND = "custom_model_development"
 """MLflow's word for experiments with metrics and models, so that it opens on the right page."""
 ENDED = {"ok": "FINISHED", "not_applicable": "FINISHED", "pruned": "KILLED"}
@@ -66,8 +70,6 @@ class Syncer:
 
     def client(self) -> MlflowClient:
         """A client of the tracking store, which it creates on first use."""
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must not hang us
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.tracking_uri or default_uri(self.storage))

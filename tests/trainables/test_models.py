@@ -11,7 +11,7 @@ from trainables.protocols import Annotator, Embedder
 from trainables.splits import random_split
 
 ANNOTATORS = ["logreg", "mean", "pca+probe", "hvg+probe"]
-EMBEDDERS = ["pca", "hvg"]
+EMBEDDERS = ["pca", "hvg", "random_embedding", "harmony"]
 
 
 @pytest.fixture

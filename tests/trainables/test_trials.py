@@ -61,7 +61,10 @@ def test_a_trial_survives_json():
     [
         (lambda: Trial("logref", "annotation", PBMC, 0).id, "did you mean 'logreg'"),
         (lambda: Trial("logreg", "anotation", PBMC, 0).id, "did you mean 'annotation'"),
-        (lambda: Trial("logreg", "annotation", "pbmc68k", 0).id, "did you mean 'pbmc68k_reduced'"),
+        (
+            lambda: Trial("logreg", "annotation", "pbmc68k_redused", 0).id,
+            "did you mean 'pbmc68k_reduced'",
+        ),
         (lambda: Trial("logreg", "annotation", PBMC, 0, 1.0, {"c": 1}).id, "it has: C, Cs, folds"),
         (lambda: Trial("probe", "annotation", PBMC, 0).id, "'pca+probe'"),
         (lambda: Trial("pca+logreg", "annotation", PBMC, 0).id, "wraps nothing"),

@@ -1,42 +1,54 @@
-"""How well an embedding keeps cell types together: ASW, and NMI and ARI of Louvain clusters."""
+"""How well an embedding keeps cell types together: ASW, and NMI and ARI of graph clusters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from trainables.metrics.silhouettes import silhouette
+
 RESOLUTIONS = tuple(np.round(np.arange(1, 21) * 0.1, 1).tolist())
 """The twenty resolutions, 0.1 to 2.0, of scib 1.0.4's `opt_louvain`."""
+BLIND = 1.0
+"""The resolution of who may not look at labels: scanpy's default."""
 
 
 def asw_label(embedding: np.ndarray, labels: np.ndarray) -> float:
     """Mean euclidean silhouette of the labels, rescaled from [-1, 1] to [0, 1]."""
-    from sklearn.metrics import silhouette_score
-
-    return (float(silhouette_score(embedding, labels)) + 1) / 2
+    return asw(silhouette(embedding, labels))
 
 
-def neighbour_graph(embedding: np.ndarray, n_neighbors: int = 15, random_state: int = 0) -> Any:
-    """scanpy's weighted neighbour graph of an embedding: sparse, symmetric, cells x cells.
+def asw(widths: np.ndarray) -> float:
+    """Mean silhouette width, rescaled from [-1, 1] to [0, 1].
 
-    Built from the array alone, so no graph left by another embedding can be taken for it.
+    >>> asw(np.array([1.0, 0.0]))
+    0.75
     """
-    import anndata as ad
-    import scanpy as sc
-
-    coordinates: Any = {"embedding": np.asarray(embedding, dtype=np.float32)}
-    cells: Any = ad.AnnData(obsm=coordinates)
-    neighbours = min(n_neighbors, len(embedding) - 1)
-    sc.pp.neighbors(cells, neighbours, use_rep="embedding", random_state=random_state)
-    return cells.obsp["connectivities"].tocsr()
+    return (float(np.mean(widths)) + 1) / 2
 
 
 def louvain(graph: Any, resolution: float, random_state: int = 0) -> np.ndarray:
-    """Cluster numbers of Louvain on modularity with a resolution."""
+    """Cluster numbers of Louvain on the graph without its weights.
+
+    scib 1.0.4 calls `scanpy.tl.louvain`, whose default drops the weights; so do we. scikit-network
+    finds optima as good as those of the (GPL) louvain package, though not always the same ones.
+    """
     from sknetwork.clustering import Louvain
 
-    return Louvain(resolution=resolution, random_state=random_state).fit_predict(graph)
+    unweighted = graph.astype(bool).astype(np.float64)
+    return Louvain(resolution=resolution, random_state=random_state).fit_predict(unweighted)
+
+
+def leiden(graph: Any, resolution: float, random_state: int = 0) -> np.ndarray:
+    """Cluster numbers of Leiden on the graph with its weights, as `scanpy.tl.leiden` has it."""
+    from sknetwork.clustering import Leiden
+
+    return Leiden(resolution=resolution, random_state=random_state).fit_predict(graph)
+
+
+ALGORITHMS: dict[str, Callable[..., np.ndarray]] = {"louvain": louvain, "leiden": leiden}
 
 
 def nmi(labels: np.ndarray, clusters: np.ndarray) -> float:
@@ -53,11 +65,9 @@ def ari(labels: np.ndarray, clusters: np.ndarray) -> float:
     return float(adjusted_rand_score(labels, clusters))
 
 
-def best_louvain(embedding: np.ndarray, labels: np.ndarray, random_state: int = 0) -> np.ndarray:
-    """The clusters, over twenty resolutions, whose NMI with the labels is highest.
+def best_clusters(labels: np.ndarray, candidates: list[np.ndarray]) -> np.ndarray:
+    """The clusters whose NMI with the labels is highest.
 
-    Looks at the labels, as scib does; the first resolution wins among equals.
+    Looks at the labels, as scib does; the first (the lowest resolution) wins among equals.
     """
-    graph = neighbour_graph(embedding, random_state=random_state)
-    candidates = [louvain(graph, resolution, random_state) for resolution in RESOLUTIONS]
     return max(candidates, key=lambda clusters: nmi(labels, clusters))

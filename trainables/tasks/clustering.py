@@ -7,48 +7,104 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainables.cells import rows
-from trainables.metrics import clustering
+from trainables import zero_shot
+from trainables.metrics.clustering import ALGORITHMS
+from trainables.metrics.space import (
+    BACKENDS,
+    OWN_ALGORITHM,
+    Space,
+    certified,
+    check_installed,
+    clustering_of,
+    clustering_scores,
+    interval,
+    scib_partitions,
+)
 from trainables.protocols import Cells, Context, Embedder, Metrics
+from trainables.seeds import stream
 
 
 @dataclass(frozen=True)
 class Clustering:
     """ASW, NMI, ARI and their mean AvgBIO (Kedzierska et al. 2023, section 4.4)."""
 
+    backend: str = "scib"
+    """Whose definitions: "scib" (1.0.4) or "scib-metrics" (the package, an extra)."""
+    resolution: str = "guided"
+    """"guided" keeps the resolution with the best NMI, which looks at the labels, as the paper
+    does, and reports `..._blind` beside it; "blind" is resolution 1 and nothing else."""
+    algorithm: str = "auto"
+    """"louvain", "leiden", or the back-end's own."""
+    max_cells: int = 100_000
+    """Beyond that many cells a seeded draw of them is scored, with intervals."""
+    controls: bool = False
+    """Also score one-hot labels and noise, and rescale between them."""
+    umap: bool = False
+    """Also keep UMAP coordinates."""
+
     needs: ClassVar[type] = Embedder
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "how well an embedding keeps cell types together, without labels"
     headline: ClassVar[str] = "avg_bio"
 
+    def __post_init__(self) -> None:
+        zero_shot.check_choice("backend", self.backend, BACKENDS)
+        zero_shot.check_choice("resolution", self.resolution, ("guided", "blind"))
+        zero_shot.check_choice("algorithm", self.algorithm, ("auto", *ALGORITHMS))
+        if self.backend == "scib-metrics" and self.clusters_by() != "leiden":
+            raise ValueError("backend 'scib-metrics' clusters by Leiden alone: algorithm='leiden'")
+
     def described(self, cells: Cells | None = None) -> str:
-        """How cells were split, in words: they were not."""
-        return "zero-shot, all cells"
+        """Which cells, whose definitions, and how clusters were chosen."""
+        how = f"{self.resolution} {self.clusters_by()}"
+        return zero_shot.described(self.backend, self.max_cells, cells, how)
+
+    def clusters_by(self) -> str:
+        """The algorithm's name."""
+        return OWN_ALGORITHM[self.backend] if self.algorithm == "auto" else self.algorithm
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no cell types to compare clusters with."""
-        if "cell_type" not in cells.obs:
-            raise ValueError("clustering needs cell types to score against: name --label-key")
-        if cells.obs["cell_type"].nunique() < 2:
-            raise ValueError("clustering needs at least two cell types to score against")
+        check_installed(self.backend)
+        zero_shot.check_labels("clustering", cells)
 
     def __call__(self, model: Embedder, cells: Cells, ctx: Context) -> Metrics:
-        """asw_label, nmi, ari, avg_bio; clusters by label-guided Louvain, as scib 1.0.4's."""
-        everyone = np.arange(cells.n_obs)
-        embedding = model.embed(rows(cells, everyone, labels=False), ctx)
-        labels = cells.obs["cell_type"].astype(str).to_numpy()
-        clusters = clustering.best_louvain(embedding, labels)
-        found = {
-            "asw_label": clustering.asw_label(embedding, labels),
-            "nmi": clustering.nmi(labels, clusters),
-            "ari": clustering.ari(labels, clusters),
-        }
+        """asw_label, nmi, ari, avg_bio, and the last three label-blind when guided."""
+        scored = zero_shot.sample(cells.n_obs, self.max_cells, ctx)
+        space = zero_shot.embedded(model, cells, ctx, scored)
+        found = self.scores(space)
+        ctx.save("certificate.csv", certified(found, self.backend))
+        if self.umap:
+            zero_shot.save_umap(space, cells.obs_names[scored], ctx)
         return {
             **found,
-            "avg_bio": float(np.mean(list(found.values()))),
-            "n_eval": cells.n_obs,
-            "n_classes": len(np.unique(labels)),
+            **(self.intervals(space, ctx) if len(scored) < cells.n_obs else {}),
+            **(self.rescaled(found, space, ctx) if self.controls else {}),
+            "n_eval": len(scored),
+            "n_classes": len(np.unique(space.labels)),
         }
+
+    def scores(self, space: Space) -> Metrics:
+        """The metrics of one embedding."""
+        guided = self.resolution == "guided"
+        return clustering_scores(space, self.backend, self.algorithm, guided)
+
+    def intervals(self, space: Space, ctx: Context) -> Metrics:
+        """What having drawn cells leaves open; scib-metrics gives no scores of cells to draw."""
+        if self.backend != "scib":
+            return {}
+        parts = scib_partitions(space, self.clusters_by(), self.resolution == "guided")
+        rng = stream(ctx.seed, "bootstrap")
+        return interval(clustering_of(space, *parts), len(space.labels), rng)
+
+    def rescaled(self, found: Metrics, space: Space, ctx: Context) -> Metrics:
+        """Beside noise, the floor, and one-hot labels, the ceiling."""
+        noise = zero_shot.aimless(len(space.labels), ctx)
+        truth = zero_shot.perfect(space.labels, ctx)
+        floor, ceiling = (
+            self.scores(Space(control, space.labels, space.batches)) for control in (noise, truth)
+        )
+        return zero_shot.against_controls(found, floor, ceiling)
 
 
 TASK = Clustering
