@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_STORAGE = "gauntlet-runs"
-NUMBERS = "fraction seed value n_train n_eval n_classes wall_s cpu_s gpu_s peak_rss_mb peak_gpu_mb".split()
+NUMBERS = "fraction seed value n_train n_eval n_classes wall_s cpu_s gpu_s".split()
+NUMBERS += ["peak_rss_mb", "peak_gpu_mb"]
 
 
 def results(
