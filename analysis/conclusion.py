@@ -48,9 +48,7 @@ def compared(
     return compare(table, a, b, chosen, test=test, margin=margin)
 
 
-def write_report(
-    storage: str | Path, sweep: str | None, out: Path | None, rows: pd.DataFrame | None = None
-) -> Path:
+def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Path:
     """The report of a sweep as one HTML file; by default in the storage's `reports`."""
     from analysis.report import report
     from orchestrator.records import slug

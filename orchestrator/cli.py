@@ -421,7 +421,7 @@ def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -
     from orchestrator import show
 
     rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
-    page = write_report(storage, ran.sweep, None, rows) if rows is not None else None
+    page = write_report(storage, ran.sweep, None) if rows is not None else None
     if as_json:
         table = [] if rows is None else json.loads(rows.to_json(orient="records"))
         print_json({**asdict(ran), "comparison": table, "report": page and str(page)})

@@ -177,9 +177,11 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
             declined.append((trial, answers[asked]))
         else:
             missing.append(trial)
-    for trial, reason in declined:  # after all checks: bad input leaves nothing behind
-        done = Done(status="not_applicable", reason=reason)
-        Ledger(planned.storage).commit(record_of(trial, done, code_version()))
+    if declined:  # after all checks: bad input leaves nothing behind
+        ledger, code = Ledger(planned.storage), code_version()
+        for trial, reason in declined:
+            done = Done(status="not_applicable", reason=reason)
+            ledger.commit(record_of(trial, done, code))
     return missing
 
 

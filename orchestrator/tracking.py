@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import Ledger, Record, read_manifest
+from orchestrator.records import SETTLED, Ledger, Record, read_manifest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,10 +51,11 @@ class Syncer:
         """Mirror what is new; the number of runs written. Raises what MLflow raises."""
         client = self.client()
         manifest = read_manifest(self.storage, self.sweep)
-        ledger = Ledger(self.storage)
+        # what MLflow shows of a settled trial stands, so its record need not be read again
+        open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
         new = [
             record
-            for record in ledger.current(manifest["trials"])
+            for record in Ledger(self.storage).current(open_trials)
             if self.mirrored.get(record["trial_id"]) != record["status"]
         ]
         if not new:
