@@ -61,6 +61,7 @@ class Card:
     wants: Literal["lognorm", "counts"] = "lognorm"
     cpus: int = 1
     gpus: float = 0.0
+    """The share of a GPU that a trial takes where there are any; elsewhere it runs on CPUs."""
     memory_gb: float = 1.0
     extra: str | None = None
     citation: str = ""
@@ -80,6 +81,10 @@ class Context:
     store: Store
     device: str = "cpu"
     cpus: int = 1
+    trial: str = ""
+    """The trial's id: what it keeps for others, such as weights, is kept under this name."""
+    checkpoints: Path | None = None
+    """A folder that outlives a killed worker, until the trial is settled; None: nobody resumes."""
     report: Callable[[Metrics], None] = _nothing
     """Progress, epoch by epoch: a scheduler, a tracker or a test's `list.append` listens."""
     saw: Callable[[str, Iterable[str]], None] = _nothing
