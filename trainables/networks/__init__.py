@@ -1,0 +1,1 @@
+"""Torch modules without biology, their weights, and the one loop that trains them."""
