@@ -1,0 +1,333 @@
+"""The one training loop: seeded batches, accumulated gradients, the best epoch, and going on.
+
+Nothing that is random has a state to keep: the order of an epoch and the draws of a batch are
+named by their numbers (`seeds.stream`), and the learning rate is a function of the epoch or the
+step. So a checkpoint is weights, optimizer and a position, and on CPU in float32 a killed run that
+goes on from it ends with the very weights of one that was never killed.
+
+Where `torch.distributed` is set up, every process deals itself its share of each batch and the
+gradients are averaged; process 0 reports and keeps checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainables.protocols import Metrics
+from trainables.seeds import random_state, stream
+
+Loss = Callable[[np.ndarray, np.random.Generator], Tensor]
+"""Rows of a batch, and a generator for what is drawn for them (masks), to their mean loss."""
+Rate = Callable[[int], float]
+"""The learning rate of epoch or step 0, 1, 2, ..."""
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to go through the rows. Fields that decide the result belong to a model's own fields."""
+
+    epochs: int
+    batch: int
+    """Rows of a forward pass (of all processes together, where there are several)."""
+    accumulate: int = 1
+    """Forward passes of a step; the rest of an epoch makes a last, smaller step."""
+    clip: float = math.inf
+    """The largest norm of all gradients together."""
+    shuffle: bool = True
+    """A new order each epoch; else the rows' own, every time."""
+    per: Literal["epoch", "step"] = "epoch"
+    """What the learning rate is a function of."""
+    precision: Precision = "float32"
+    """Of autocast; a device that lacks it, such as any CPU, computes in float32."""
+    best: str = ""
+    """The metric of `evaluate` whose first best epoch is kept, "-valid/loss" where less is better.
+    Empty: the last epoch."""
+    save_every_s: float = 60.0
+    """Seconds between checkpoints inside an epoch; each epoch ends with one."""
+
+
+@dataclass
+class Progress:
+    """Where a training is, and what it came to so far."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps taken in this epoch."""
+    loss: float = 0.0
+    """The sum over this epoch's forward passes."""
+    best_value: float = -math.inf
+    best_epoch: int = 0
+    """Counted from 1; 0 while no epoch was kept as best."""
+    history: list[Metrics] = field(default_factory=list)
+
+
+@dataclass
+class Training:
+    """One training: `run` trains `module` in place, and leaves it as its best epoch, in eval mode.
+
+    `loss` is asked for each batch, in train mode; `evaluate` after each epoch, in eval mode and
+    without gradients. `report` gets {"epoch", "train/loss", "lr", and what `evaluate` says}, after
+    a kill from the first epoch again. `checkpoint` is a file of this training alone, and `name`
+    tells the draws of two trainings of one trial apart.
+    """
+
+    module: nn.Module
+    loss: Loss
+    rows: int
+    plan: Plan
+    seed: int
+    optimizer: torch.optim.Optimizer
+    rate: Rate
+    evaluate: Callable[[], Metrics] | None = None
+    report: Callable[[Metrics], None] = lambda metrics: None
+    checkpoint: Path | None = None
+    name: str = "train"
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The weights and buffers of the best epoch so far."""
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ValueError(f"{self.name}: there is nothing to train on")
+        if self.plan.batch < group()[1]:
+            raise ValueError(
+                f"{self.name}: a batch of {self.plan.batch} cannot be shared by {group()[1]}"
+                " processes; make it larger"
+            )
+        self.device = next(self.module.parameters()).device
+        wants_scale = usable(self.plan.precision, self.device) == "float16"
+        self.scaler: Any = torch.amp.GradScaler(self.device.type, enabled=wants_scale)
+
+    def run(self) -> Progress:
+        """Train from the checkpoint, where there is one, to the last epoch.
+
+        Raises ValueError when the loss is no longer a number.
+        """
+        self.restore()
+        for told in self.progress.history:
+            self.tell(told)
+        with forked(self.device):
+            while self.progress.epoch < self.plan.epochs:
+                self.tell(self.epoch())
+        if self.best:
+            self.module.load_state_dict(self.best)
+        self.module.eval()
+        return self.progress
+
+    def epoch(self) -> Metrics:
+        """What is left of an epoch, its evaluation, and a checkpoint; what there is to tell."""
+        at, plan = self.progress, self.plan
+        at.loss = self.steps() / math.ceil(self.rows / plan.batch)
+        if not math.isfinite(at.loss):
+            raise ValueError(
+                f"{self.name}: the loss is {at.loss} in epoch {at.epoch + 1}, so the training"
+                " diverged; lower the learning rate, or use float32"
+            )
+        lr = self.optimizer.param_groups[0]["lr"]
+        told = {"epoch": at.epoch + 1.0, "train/loss": at.loss, "lr": lr}
+        if self.evaluate is not None:
+            self.module.eval()
+            with torch.no_grad(), autocast(self.device, plan.precision):
+                told |= self.evaluate()
+        at.history.append(told)
+        at.epoch, at.step, at.loss = at.epoch + 1, 0, 0.0
+        if plan.best and score(told, plan.best) > at.best_value:
+            at.best_value, at.best_epoch = score(told, plan.best), at.epoch
+            self.best = {k: v.detach().cpu().clone() for k, v in self.module.state_dict().items()}
+        self.save()
+        return told
+
+    def steps(self) -> float:
+        """What is left of an epoch's steps; the sum of all its passes' losses."""
+        at, plan = self.progress, self.plan
+        total = torch.tensor(at.loss, dtype=torch.float64, device=self.device)
+        order = self.order()
+        of_step = plan.batch * plan.accumulate
+        per_epoch = math.ceil(len(order) / of_step)
+        saved = time.monotonic()
+        self.module.train()
+        for step in range(at.step, per_epoch):
+            number = at.epoch * per_epoch + step
+            lr = self.rate(at.epoch if plan.per == "epoch" else number)
+            for parameters in self.optimizer.param_groups:
+                parameters["lr"] = lr
+            total += self.step(order[step * of_step : (step + 1) * of_step], number)
+            if time.monotonic() - saved >= plan.save_every_s and step + 1 < per_epoch:
+                at.step, at.loss, saved = step + 1, total.item(), time.monotonic()
+                self.save()
+        return total.item()
+
+    def step(self, rows: np.ndarray, number: int) -> Tensor:
+        """One step of the optimizer; the sum of its passes' losses."""
+        rank, processes = group()
+        starts = range(0, len(rows), self.plan.batch)
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for i, start in enumerate(starts):
+            words = f"{self.name} batch {number}.{i}.{rank}"
+            torch.manual_seed(random_state(self.seed, f"{words} torch"))  # dropout
+            mine = rows[start : start + self.plan.batch][rank::processes]
+            with autocast(self.device, self.plan.precision):
+                loss = self.loss(mine, stream(self.seed, words))
+            self.scaler.scale(loss / len(starts)).backward()
+            total += loss.detach()
+        self.scaler.unscale_(self.optimizer)
+        average_gradients(self.module)
+        if math.isfinite(self.plan.clip):
+            nn.utils.clip_grad_norm_(trainable(self.module), self.plan.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def order(self) -> np.ndarray:
+        """The rows in this epoch's order; the first ones again where processes would be uneven."""
+        words = f"{self.name} order {self.progress.epoch}"
+        shuffled = self.plan.shuffle
+        order = (
+            stream(self.seed, words).permutation(self.rows) if shuffled else np.arange(self.rows)
+        )
+        processes = group()[1]
+        return np.resize(order, math.ceil(self.rows / processes) * processes)
+
+    def tell(self, metrics: Metrics) -> None:
+        """Report, from one process."""
+        if group()[0] == 0:
+            self.report(metrics)
+
+    def save(self) -> None:
+        """Replace the checkpoint; a kill meanwhile leaves the old one."""
+        if self.checkpoint is None or group()[0]:
+            return
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.checkpoint.with_name(f".{self.checkpoint.name}-{os.getpid()}")
+        state = {
+            "progress": asdict(self.progress),
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "best": self.best,
+        }
+        with draft.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.checkpoint)
+
+    def restore(self) -> None:
+        """Everything as the checkpoint has it, where there is one."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.progress, self.best = Progress(**state["progress"]), state["best"]
+
+
+def score(metrics: Metrics, best: str) -> float:
+    """A metric such that more is better.
+
+    >>> score({"valid/loss": 0.5}, "-valid/loss")
+    -0.5
+    """
+    return -metrics[best[1:]] if best.startswith("-") else metrics[best]
+
+
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [p for p in module.parameters() if p.requires_grad]
+
+
+def group() -> tuple[int, int]:
+    """This process's number and how many there are."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def average_gradients(module: nn.Module) -> None:
+    """The mean of all processes' gradients, in each of them."""
+    _, processes = group()
+    if processes == 1:
+        return
+    for p in trainable(module):
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        torch.distributed.all_reduce(p.grad)
+        p.grad /= processes
+
+
+def usable(precision: Precision, device: torch.device) -> Precision:
+    """That precision where the device computes in it, else float32."""
+    if device.type != "cuda" or (
+        precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return "float32"
+    return precision
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:
+    """Mixed precision where the device has it; for predictions as for training."""
+    chosen = usable(precision, device)
+    if chosen == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, chosen))
+
+
+@contextlib.contextmanager
+def forked(device: torch.device) -> Iterator[None]:
+    """Torch's global generators are as before when this is over."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@contextlib.contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """Torch's global generator at a seed of that purpose: modules are initialised in here."""
+    with forked(torch.device("cpu")):
+        torch.manual_seed(random_state(seed, purpose))
+        yield
+
+
+def warmup_cosine(
+    peak: float, low: float, warmup: int, cycle: int, *, stretch: float = 2.0, decay: float = 0.9
+) -> Rate:
+    """Linear from `low` to `peak`, then a cosine back, over `cycle` epochs or steps; then again.
+
+    Each cosine is `stretch` times as long as the one before and its peak `decay` times as high:
+    the schedule of scBERT (finetune.py), `low` at the very first epoch.
+
+    >>> rate = warmup_cosine(1e-4, 1e-6, warmup=5, cycle=15)
+    >>> [f"{rate(epoch):.3g}" for epoch in (0, 1, 5, 6, 15)]
+    ['1e-06', '2.08e-05', '0.0001', '9.76e-05', '1e-06']
+    """
+
+    def rate(i: int) -> float:
+        length, top = cycle, peak
+        while i >= length:
+            i, length, top = i - length, int((length - warmup) * stretch) + warmup, top * decay
+        if i < warmup:
+            return low + (top - low) * i / warmup
+        return low + (top - low) * (1 + math.cos(math.pi * (i - warmup) / (length - warmup))) / 2
+
+    return rate
+
+
+def exponential(start: float, decay: float) -> Rate:
+    """`decay` times the rate of the epoch before: torch's StepLR with a step of one.
+
+    >>> exponential(1e-4, 0.9)(2)
+    8.1e-05
+    """
+    return lambda i: start * decay**i
