@@ -65,6 +65,9 @@ class Card:
     extra: str | None = None
     citation: str = ""
     licence: str = "Apache-2.0"
+    control: Literal["", "floor", "ceiling"] = ""
+    """What a task's scores are read between: no competitor. A ceiling is shown labels; see
+    `audit.shown_labels`."""
 
 
 def _nothing(*_: Any) -> None:
