@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, fit_values
 from trainables.protocols import Card, Cells, Context, Matrix
 
 
@@ -34,9 +34,8 @@ class HVG:
 
         if cells.n_vars <= self.n_top_genes:  # nothing to choose
             return np.asarray(cells.X.toarray(), dtype=np.float32)
-        fitted_on = fit_rows(cells)
-        ctx.saw("hvg choice", cells.obs_names[fitted_on])
-        seen = ad.AnnData(X=cells.X[fitted_on])
+        ctx.saw("hvg choice", cells.obs_names[fit_rows(cells)])
+        seen = ad.AnnData(X=fit_values(cells))
         seen.uns["log1p"] = {"base": None}
         table: Any = sc.pp.highly_variable_genes(
             seen, n_top_genes=self.n_top_genes, flavor=self.flavor, inplace=False
