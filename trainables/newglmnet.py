@@ -32,7 +32,7 @@ Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def ready(x: Any) -> Columns:
-    """Cells x genes, CSR, as columns; those of many cells with their zeros, so as to need no lookup.
+    """Cells x genes, CSR, as columns; those of many cells keep their zeros, and need no lookup.
 
     Numbers are unsigned, since then no lookup has to ask for their sign.
     """
