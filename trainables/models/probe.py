@@ -24,11 +24,16 @@ class Probe:
     card: ClassVar = Card(summary="a linear classifier on an embedding")
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
-        """Embed, standardise on the training rows, fit there, predict the rest."""
+        """Embed, standardise on the training rows, fit there, predict the rest.
+
+        Raises ValueError where the training cells are all of one type.
+        """
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
+        if train.obs["cell_type"].nunique() < 2:
+            raise ValueError("a probe needs two cell types to tell apart, and was taught one")
         linear = LogisticRegression(
             C=self.C, max_iter=self.max_iter, random_state=random_state(ctx.seed, "init")
         )
