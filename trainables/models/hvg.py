@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, fit_values
 from trainables.protocols import Card, Cells, Context, Matrix
 
 
@@ -42,9 +42,8 @@ class HVG:
 
         if cells.n_vars <= self.n_top_genes:
             return np.ones(cells.n_vars, dtype=bool)
-        fitted_on = fit_rows(cells)
-        ctx.saw("hvg choice", cells.obs_names[fitted_on])
-        seen = ad.AnnData(X=cells.X[fitted_on])
+        ctx.saw("hvg choice", cells.obs_names[fit_rows(cells)])
+        seen = ad.AnnData(X=fit_values(cells))
         seen.uns["log1p"] = {"base": None}
         try:
             if seen.n_obs < 2:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, fit_values
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.seeds import random_state
 
@@ -25,9 +25,8 @@ class PCA:
 
         Raises ValueError where there is no second cell or gene to find a component in.
         """
-        fitted_on = fit_rows(cells)
-        ctx.saw("pca fit", cells.obs_names[fitted_on])
-        fitted = self.fitted(cells.X[fitted_on], random_state(ctx.seed, "init"))
+        ctx.saw("pca fit", cells.obs_names[fit_rows(cells)])
+        fitted = self.fitted(fit_values(cells), random_state(ctx.seed, "init"))
         return np.asarray(fitted.transform(cells.X), dtype=np.float32)
 
     def fitted(self, seen: Any, state: int) -> Any:
