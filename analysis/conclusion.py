@@ -16,7 +16,7 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     from analysis.significance import compare_all
 
     manifest = planned(storage, sweep)
-    return compare_all(results(sweep, storage), manifest["analysis"])
+    return compare_all(measured(manifest, storage), manifest["analysis"])
 
 
 def compared(
@@ -37,7 +37,7 @@ def compared(
     from analysis.significance import compare
 
     manifest = planned(storage, sweep)
-    table: Any = results(manifest["sweep"], storage)
+    table: Any = measured(manifest, storage)
     for model in (a, b):
         known(model, table["model"], "model")
     if dataset is not None:
@@ -58,13 +58,19 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
     page = out or find_storage(storage) / "reports" / f"{slug(name)}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     return report(
-        results(name, storage),
+        measured(manifest, storage),
         manifest["analysis"],
         page,
         title=manifest["title"],
         sweep=name,
         manifest=manifest,
     )
+
+
+def measured(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
+    """A sweep's table without the pretraining that its trials started from."""
+    table = results(manifest["sweep"], storage)
+    return table[table["task"] == manifest.get("task", table["task"])].reset_index(drop=True)
 
 
 def known(name: str, column: Any, what: str) -> None:

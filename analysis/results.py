@@ -31,7 +31,8 @@ def results(
     names = recorded_sweeps(place) if sweep is None else [sweep]
     found: list[dict[str, Any]] = []
     for name in names:
-        found += rows(Ledger(place).current(read_manifest(place, name)["trials"]), name)
+        trials = read_manifest(place, name)["trials"]
+        found += rows(Ledger(place).current(trials), name, trials)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     for column in NUMBERS:  # a column of nothing but None is one of numbers too
         table[column] = pd.to_numeric(table[column])

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.execute import Done, record_of
-from orchestrator.planning import Plan, plan
+from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
-from orchestrator.sweep import Sweep, find_dataset
+from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Mirroring, Syncer
 from trainables.cells import open_cells, prepare
 from trainables.protocols import Cells, NotApplicable
@@ -80,13 +80,16 @@ def run(
     for cells that the sweep cannot use.
     """
     planned = plan(sweep, storage, **changes)
-    if only is not None and only not in planned.sweep.models:
+    arms = {*planned.sweep.models, *map(model_of, planned.sweep.models)}
+    if only is not None and only not in arms:
         raise LookupError(
             f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
         )
     job = Job(planned.sweep.name, planned.trials, planned.storage, tracking_uri, address)
     shown = display or Silent()
-    missing = [trial for trial in ready(planned, shown) if only in (None, trial.model)]
+    missing = ready(planned, shown)
+    if only is not None:
+        missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
     write_manifest(planned.storage, planned.manifest())
     return carry_out(job, missing, shown, max_concurrent)
 
@@ -160,7 +163,7 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
     that cannot run on these cells.
     """
     store = Store(planned.storage / "store")
-    sources = {s.name: s for s in map(find_dataset, planned.sweep.datasets)}
+    sources = planned.sources()
     cells = {}
     for name in sorted({trial.dataset for trial in planned.to_run}):
         cells[name] = open_cells(prepare(sources[name], store))
@@ -215,17 +218,20 @@ def go(
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
         with connected(job.address), closing(display), mirroring:
-            launch(
-                trials,
-                job.storage,
-                code_version=code_version(),
-                watch=watch,
-                max_concurrent=max_concurrent,
-                autoscaling=job.address is not None,
-            )
+            for stage in stages(trials):
+                launch(
+                    stage,
+                    job.storage,
+                    code_version=code_version(),
+                    watch=watch,
+                    max_concurrent=max_concurrent,
+                    autoscaling=job.address is not None,
+                )
+                if not {trial.id for trial in stage} <= ended:
+                    break  # Tune swallows the first Ctrl-C and just stops early
     except KeyboardInterrupt:
         return True
-    return len(ended) < len(trials)  # Tune swallows the first Ctrl-C and just stops early
+    return len(ended) < len(trials)
 
 
 def code_version() -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.records import Ledger, Record, now
 from trainables import catalog
 from trainables.audit import footprint
-from trainables.protocols import Context, Metrics, NotApplicable
+from trainables.protocols import Card, Context, Metrics, NotApplicable
 from trainables.store import Store
 from trainables.trial import Trial
 
@@ -49,6 +49,7 @@ def execute(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = record_of(trial, done, code_version)
+    shutil.rmtree(checkpoints_of(storage, trial.id), ignore_errors=True)
     if not ledger.commit(record):
         return ledger.settled(trial.id) or record  # another worker was first; its result stands
     return record
@@ -84,11 +85,16 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
         report(metrics)
 
     card = catalog.card(trial.model)
+    checkpoints = checkpoints_of(storage, trial.id)
+    checkpoints.mkdir(parents=True, exist_ok=True)
     ctx = Context(
         seed=trial.seed,
         scratch=scratch,
         store=Store(storage / "store"),
+        device=device(card),
         cpus=card.cpus,
+        trial=trial.id,
+        checkpoints=checkpoints,
         report=progress,
         saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
@@ -136,6 +142,20 @@ def lost(trial: Trial, reason: str, code_version: str) -> Record:
     """The record of a trial whose worker died more often than we retry."""
     status = "out_of_memory" if "OutOfMemory" in reason else "failed"
     return record_of(trial, Done(status=status, reason=one_line(reason)), code_version)
+
+
+def checkpoints_of(storage: Path, trial_id: str) -> Path:
+    """Where a trial leaves what it can go on from, should its worker die."""
+    return storage / "checkpoints" / trial_id
+
+
+def device(card: Card) -> str:
+    """What a model's torch code runs on: a GPU where it takes one and the scheduler gave one."""
+    if not card.gpus or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def one_line(reason: Any) -> str:

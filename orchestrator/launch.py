@@ -61,7 +61,7 @@ def launch(
                     run_one, table=table, storage=str(storage.resolve()), code_version=code_version
                 ),
                 lambda config: tune.PlacementGroupFactory(
-                    [resources(table[config["trial"]].model)]
+                    [what_fits(resources(table[config["trial"]].model), autoscaling)]
                 ),
             ),
             param_space={"trial": tune.grid_search(list(table))},
@@ -78,6 +78,13 @@ def launch(
         ).fit()
 
 
+def what_fits(wanted: dict[str, float], autoscaling: bool) -> dict[str, float]:
+    """What a model wants, without the GPU where there is none and none will come."""
+    if autoscaling or ray.cluster_resources().get("GPU"):
+        return wanted
+    return {what: much for what, much in wanted.items() if what != "GPU"}
+
+
 def refuse_what_never_fits(table: dict[str, Trial]) -> None:
     """Raise ValueError for a model that asks for more than the connected Ray has.
 
@@ -85,7 +92,7 @@ def refuse_what_never_fits(table: dict[str, Trial]) -> None:
     """
     there = ray.cluster_resources()
     for model in sorted({trial.model for trial in table.values()}):
-        for what, wanted in resources(model).items():
+        for what, wanted in what_fits(resources(model), autoscaling=False).items():
             if wanted > there.get(what, 0):
                 raise ValueError(
                     f"{model} asks for {wanted:g} {what} and this machine has"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from orchestrator.records import Ledger, now
-from orchestrator.sweep import Sweep, find_dataset, find_sweep
+from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
+from trainables.protocols import Dataset
 from trainables.trial import Trial
 
 
@@ -28,6 +30,12 @@ class Plan:
         """The trials without a settled record, in order."""
         return [trial for trial in self.trials if trial.id not in self.done]
 
+    def sources(self) -> dict[str, Dataset]:
+        """Every data set that a trial meets, by name; the sweep's own objects where it has them."""
+        own = {source.name: source for source in map(find_dataset, self.sweep.datasets)}
+        others = {trial.dataset for trial in self.trials} - set(own)
+        return own | {name: find_dataset(name) for name in sorted(others)}
+
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, ready for JSON."""
         return {
@@ -36,12 +44,12 @@ class Plan:
             "trials": len(self.trials),
             "cached": len(self.trials) - len(self.to_run),
             "to_run": len(self.to_run),
-            "models": dict(Counter(trial.model for trial in self.trials)),
+            "models": dict(Counter(trial.shown for trial in self.trials)),
             "datasets": sorted({trial.dataset for trial in self.trials}),
             "fractions": sorted({trial.fraction for trial in self.trials}),
             "seeds": sorted({trial.seed for trial in self.trials}),
-            "stages": 1,
-            "resources": {m: resources(m) for m in self.sweep.models},
+            "stages": len(stages(self.trials)),
+            "resources": {m: resources(model_of(m)) for m in self.sweep.models},
             "estimate": self.estimate(),
         }
 
@@ -69,14 +77,15 @@ class Plan:
 
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""
-        sources = [find_dataset(source) for source in self.sweep.datasets]
+        sources = self.sources().values()
         return {
             "sweep": self.sweep.name,
             "title": self.sweep.title,
             "created_at": now(),
             "headline": catalog.find("tasks", self.sweep.task).headline,
             "analysis": [asdict(comparison) for comparison in self.sweep.analysis],
-            "models": {name: catalog.card(name).summary for name in self.sweep.models},
+            "task": self.sweep.task,
+            "models": {arm: catalog.card(model_of(arm)).summary for arm in self.sweep.models},
             "datasets": {
                 s.name: {
                     "sha256": s.sha256,
@@ -103,6 +112,39 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
     settled = Ledger(Path(storage)).settled_ids()
     done = {trial.id for trial in trials if trial.id in settled}
     return Plan(chosen, trials, done, Path(storage))
+
+
+def stages(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """Trials in stages, each in the given order: none needs what its own stage or a later makes.
+
+    What no trial of these makes is taken to be there already.
+    """
+    table = {trial.id: trial for trial in trials}
+    depths: dict[str, int] = {}
+
+    def depth(trial: Trial) -> int:
+        if trial.id not in depths:
+            before = [depth(table[i]) for i in trial.needs() if i in table]
+            depths[trial.id] = 1 + max(before, default=-1)
+        return depths[trial.id]
+
+    parted: dict[int, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        parted[depth(trial)].append(trial)
+    return [parted[n] for n in sorted(parted)]
+
+
+def with_needs(chosen: Sequence[Trial], trials: Sequence[Trial]) -> list[Trial]:
+    """The chosen trials and all of `trials` that they start from, in the order of `trials`."""
+    table = {trial.id: trial for trial in trials}
+    wanted: set[str] = set()
+    waiting = [trial.id for trial in chosen]
+    while waiting:
+        i = waiting.pop()
+        if i in table and i not in wanted:
+            wanted.add(i)
+            waiting += table[i].needs()
+    return [trial for trial in trials if trial.id in wanted]
 
 
 def resources(model: str) -> dict[str, float]:

@@ -93,7 +93,7 @@ class Progress:
             if metrics[metric] > self.highest:
                 self.highest = metrics[metric]
                 share = f", {trial.fraction:.0%} of labels" if trial.fraction < 1 else ""
-                self.best = f"; best {metric} {self.highest:.3f}, {trial.model}{share}"
+                self.best = f"; best {metric} {self.highest:.3f}, {trial.shown}{share}"
 
     def state(self) -> str:
         """Counts and the best so far."""

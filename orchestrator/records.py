@@ -6,11 +6,13 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from trainables.networks import MADE_BY
 
 SETTLED = ("ok", "not_applicable", "pruned")
 """Outcomes that stand: running the trial again would say the same."""
@@ -148,20 +150,27 @@ def slug(name: str) -> str:
 # ---- the tidy table -------------------------------------------------------------------------
 
 
-def rows(records: Iterable[Record], sweep: str) -> list[dict[str, Any]]:
-    """One row per trial and metric, with `COLUMNS`; a trial without metrics has one row."""
+def rows(
+    records: Iterable[Record], sweep: str, planned: Mapping[str, Record]
+) -> list[dict[str, Any]]:
+    """One row per trial and metric, with `COLUMNS`; a trial without metrics has one row.
+
+    `planned` is what the sweep's manifest says of each trial: `model` is the arm's name there, and
+    weights that a trial of the sweep made are told by how they were made, which all seeds share.
+    """
     table = []
     for record in records:
         trial, counts = record["trial"], record.get("counts", {})
         about = {
-            **{key: trial[key] for key in ("model", "model_version", "task", "task_version")},
+            "model": planned[record["trial_id"]].get("arm") or trial["model"],
+            **{key: trial[key] for key in ("model_version", "task", "task_version")},
             **{key: trial[key] for key in ("dataset", "dataset_sha256", "seed")},
             **{key: record[key] for key in ("trial_id", "status", "reason", "code_version")},
             **{key: record[key] for key in ("started_at", "hostname", "protocol")},
             **record["cost"],
             "sweep": sweep,
             "fraction": trial["task_params"]["fraction"],
-            "model_params": json.dumps(trial["model_params"], sort_keys=True),
+            "model_params": json.dumps(told(trial["model_params"], planned), sort_keys=True),
             "task_params": json.dumps(trial["task_params"], sort_keys=True),
             **{key: counts.get(key) for key in ("n_train", "n_eval", "n_classes")},
         }
@@ -169,3 +178,17 @@ def rows(records: Iterable[Record], sweep: str) -> list[dict[str, Any]]:
             row = about | {"metric": metric, "value": value}
             table.append({column: row[column] for column in COLUMNS})
     return table
+
+
+def told(params: Mapping[str, Any], planned: Mapping[str, Record]) -> dict[str, Any]:
+    """Hyperparameters, with "trial:<id>" put as what that trial was: seeds then share a line."""
+    return {key: planned_as(value, planned) for key, value in params.items()}
+
+
+def planned_as(value: Any, planned: Mapping[str, Record]) -> Any:
+    """A value as it is; for the weights of a planned trial, its model, data set and parameters."""
+    maker = planned.get(str(value).removeprefix(MADE_BY)) if isinstance(value, str) else None
+    if maker is None:
+        return value
+    params = json.dumps(told(maker["model_params"], planned), sort_keys=True)
+    return f"pretrained {maker['model']} on {maker['dataset']} {params}"

@@ -33,11 +33,33 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Pretraining:
+    """Weights that a `pretraining` trial makes before the trials that start from them.
+
+    `dataset` and `seed` are those of the trial that uses the weights, unless given.
+    """
+
+    model: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str | Dataset | None = None
+    seed: int | None = None
+    task_params: Mapping[str, Any] | None = None
+
+    def step(self, sweep: Sweep) -> Sweep:
+        """The sweep's pretraining stage: by default split as the sweep itself splits, so that the
+        cells that are tested on are in no one's training cells."""
+        as_it_splits = {k: v for k, v in sweep.task_params.items() if k == "protocol"}
+        params = as_it_splits if self.task_params is None else self.task_params
+        return dataclasses.replace(sweep, task="pretraining", task_params=params)
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What to run, as a figure's caption would say it.
 
     `models` maps a model's name to its hyperparameters: constants, `grid(...)` (all are tried) or
-    distributions (`draws` samples, the same ones for every data set, fraction and seed).
+    distributions (`draws` samples, the same ones for every data set, fraction and seed). Two arms
+    of one model are told apart behind a slash: "scbert" and "scbert/no_gene2vec".
     """
 
     title: str
@@ -54,12 +76,11 @@ class Sweep:
     name: str = ""
 
     def trials(self) -> list[Trial]:
-        """Every trial, data set by data set; the order is the order of running.
+        """Every trial, data set by data set, each after the pretraining that it starts from.
 
-        Raises LookupError for names nobody knows and ValueError for an empty design.
+        Raises LookupError for names nobody knows and ValueError for an empty design, or for two
+        arms that are one.
         """
-        from trainables.trial import Trial
-
         sources = [find_dataset(source) for source in self.datasets]
         seeds = list(self.seeds)
         for what, values in {"models": self.models, "datasets": sources, "seeds": seeds}.items():
@@ -68,25 +89,53 @@ class Sweep:
                     f"the sweep {self.name!r} has no {what}, so there is nothing to run"
                 )
         configurations = [
-            (model, params)
-            for model, space in self.models.items()
-            for params in expanded(model, space, self.draws)
+            (arm, params)
+            for arm, space in self.models.items()
+            for params in expanded(arm, space, self.draws)
         ]
+        trials: dict[str, Trial] = {}
         crossed = itertools.product(sources, self.fractions, seeds, configurations)
-        trials = [
-            Trial(
-                model=model,
-                task=self.task,
-                dataset=source.name,
-                seed=seed,
-                fraction=fraction,
-                model_params=params,
-                task_params=self.task_params,
-                dataset_sha256=source.sha256,
-            )
-            for source, fraction, seed, (model, params) in crossed
-        ]
-        return list({trial.id: trial for trial in trials}.values())  # a grid may name one twice
+        for source, fraction, seed, (arm, params) in crossed:
+            for trial in self._chain(model_of(arm), arm, params, source, seed, fraction):
+                known = trials.setdefault(trial.id, trial)  # a grid may name one twice
+                if known.arm != trial.arm and trial.task == self.task:
+                    raise ValueError(
+                        f"the arms {known.shown!r} and {trial.shown!r} of the sweep {self.name!r}"
+                        " are the same trials; give them different hyperparameters"
+                    )
+        return list(trials.values())
+
+    def _chain(
+        self, model: str, arm: str, params: Mapping[str, Any], source: Dataset, seed: int, share=1.0
+    ) -> list[Trial]:
+        """A trial, after the pretraining trials that it starts from, all under the arm's name."""
+        from trainables.networks import MADE_BY
+        from trainables.trial import Trial
+
+        before: list[Trial] = []
+        settled = dict(params)
+        for key, wanted in params.items():
+            if isinstance(wanted, Pretraining):
+                before += wanted.step(self)._chain(
+                    wanted.model,
+                    arm,
+                    wanted.params,
+                    source if wanted.dataset is None else find_dataset(wanted.dataset),
+                    seed if wanted.seed is None else wanted.seed,
+                )
+                settled[key] = MADE_BY + before[-1].id
+        own = Trial(
+            model=model,
+            task=self.task,
+            dataset=source.name,
+            seed=seed,
+            fraction=share,
+            model_params=settled,
+            task_params=self.task_params,
+            dataset_sha256=source.sha256,
+            arm=arm if arm != model else "",
+        )
+        return [*before, own]
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `fractions`, `datasets`, `draws`, `task.x` or `MODEL.x`.
@@ -139,6 +188,15 @@ class Sweep:
             f"a sweep has no {key!r}; it has: seeds, fractions, datasets, draws, scale, task.NAME,"
             f" {own}"
         )
+
+
+def model_of(arm: str) -> str:
+    """The catalog's name of an arm's model.
+
+    >>> model_of("scbert/no_gene2vec"), model_of("pca+probe")
+    ('scbert', 'pca+probe')
+    """
+    return arm.partition("/")[0]
 
 
 @runtime_checkable

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from orchestrator.sweep import Pretraining
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ def loguniform(low: float, high: float) -> Draw:
 def randint(low: int, high: int) -> Draw:
     """A whole number from low up to, not including, high, as in `ray.tune`."""
     return Draw("randint", bounds("randint", low, high))
+
+
+def pretrained(
+    model: str,
+    *,
+    dataset: str | None = None,
+    seed: int | None = None,
+    task_params: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Pretraining:
+    """Weights that `model` learns first, with the hyperparameters `params`, in a trial of its own.
+
+    On the same data set and with the same seed as the trial that starts from them, unless given.
+
+    >>> pretrained("scbert", dataset="panglao", epochs=17).params
+    {'epochs': 17}
+    """
+    return Pretraining(model, params, dataset, seed, task_params)
 
 
 def bounds(kind: str, low: Any, high: Any) -> tuple[Any, Any]:

@@ -100,15 +100,26 @@ def fields(cls: Any) -> list[str]:
 
 
 def spelled_out(thing: Any) -> dict[str, Any]:
-    """Every parameter with its value, defaults too, nested ones by dotted name."""
+    """Every parameter with its value, defaults too, nested ones by dotted name.
+
+    A thing's own `identity()` says what stands for a parameter that is only a name, such as the
+    sha256 of the weights in a folder.
+    """
     flat: dict[str, Any] = {}
+    known = thing.identity() if hasattr(thing, "identity") else {}
     for name in fields(thing):
-        value = getattr(thing, name)
+        value = known.get(name, getattr(thing, name))
         if dataclasses.is_dataclass(value):
             flat |= {f"{name}.{key}": deep for key, deep in spelled_out(value).items()}
         else:
             flat[name] = list(value) if isinstance(value, tuple) else value
     return flat
+
+
+def parts(model: Any) -> list[Any]:
+    """A model and what it wraps, the outermost first."""
+    inner = getattr(model, "embedder", None)
+    return [model, *(parts(inner) if inner is not None else [])]
 
 
 def version(name: str) -> str:

@@ -61,10 +61,14 @@ class Card:
     wants: Literal["lognorm", "counts"] = "lognorm"
     cpus: int = 1
     gpus: float = 0.0
+    """The share of a GPU that a trial takes where there are any; elsewhere it runs on CPUs."""
     memory_gb: float = 1.0
     extra: str | None = None
     citation: str = ""
     licence: str = "Apache-2.0"
+    control: Literal["", "floor", "ceiling"] = ""
+    """What a task's scores are read between: no competitor. A ceiling is shown labels; see
+    `audit.shown_labels`."""
 
 
 def _nothing(*_: Any) -> None:
@@ -80,6 +84,10 @@ class Context:
     store: Store
     device: str = "cpu"
     cpus: int = 1
+    trial: str = ""
+    """The trial's id: what it keeps for others, such as weights, is kept under this name."""
+    checkpoints: Path | None = None
+    """A folder that outlives a killed worker, until the trial is settled; None: nobody resumes."""
     report: Callable[[Metrics], None] = _nothing
     """Progress, epoch by epoch: a scheduler, a tracker or a test's `list.append` listens."""
     saw: Callable[[str, Iterable[str]], None] = _nothing
@@ -121,17 +129,30 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a model was asked to give back, and what it gave: two arrays, cells x genes."""
+    """What a model was asked to give back, and what it gave: CSR, cells x genes, cells in order.
 
-    asked: Matrix
-    given: Matrix
+    What is stored was asked, or given; zeros may be stored, so never call `eliminate_zeros`.
+    "bins": `asked` holds the bin of each token, 1 and up, in the model's own binning; `given`
+    stores what the model said at exactly the same places, in the same units.
+    "ranks": `asked` holds each token's place in its cell's list, 1 for the first; `given` holds the
+    places where the model named a gene, their mean where it named one often, and may name genes
+    that were not asked. `genes.ranks.places` makes either from lists of tokens.
+    """
+
+    kind: Literal["bins", "ranks"]
+    asked: csr_matrix
+    given: csr_matrix
+    genes: np.ndarray
+    """The names of the columns."""
 
 
 @runtime_checkable
 class Reconstructor(Protocol):
     """Gives expression back."""
 
-    def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction: ...
+    def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction:
+        """A row a cell, in the order of `cells`; no label is there to read."""
+        ...
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import Any
 
 from trainables import catalog
 from trainables.cells import open_cells, prepare, recipe
+from trainables.networks import MADE_BY
 from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable
 from trainables.store import Store, digest
 
@@ -26,6 +27,8 @@ class Trial:
     task_params: Mapping[str, Any] = field(default_factory=dict)
     dataset_sha256: str = ""
     """The data set's content; left empty, the catalog's data set of that name says it."""
+    arm: str = field(default="", compare=False)
+    """What a sweep calls this configuration of the model; decides nothing, so it is in no id."""
 
     def __post_init__(self) -> None:
         if not self.dataset_sha256:
@@ -62,6 +65,16 @@ class Trial:
             "task_params": dict(self.task_params),
         }
 
+    @property
+    def shown(self) -> str:
+        """The name to show for the model: its arm's, where a sweep gave one."""
+        return self.arm or self.model
+
+    def needs(self) -> set[str]:
+        """The ids of the trials whose weights this one starts from."""
+        values = [value for value in self.model_params.values() if isinstance(value, str)]
+        return {value.removeprefix(MADE_BY) for value in values if value.startswith(MADE_BY)}
+
     def the_task(self) -> Any:
         """The task, told its fraction where it takes one."""
         cls = catalog.find("tasks", self.task)
@@ -86,6 +99,9 @@ class Trial:
                 f"{self.model} wants raw counts and {self.dataset} has none: put integer counts"
                 " in layers['counts'], or leave the model out"
             )
+        for part in catalog.parts(built):
+            if hasattr(part, "check"):
+                part.check(cells)
         try:
             task.check(cells)
         except ValueError as error:

@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Vast:
-    card: ClassVar = Card(summary="wants more GPUs than anyone has", gpus=99)
+    card: ClassVar = Card(summary="wants more cores than anyone has", cpus=9999)
     def fit_predict(self, train, valid, test, ctx):
         return answers(valid, test)
 """
@@ -129,7 +129,7 @@ def test_a_worker_that_always_dies_is_a_failure_in_words(gauntlet, plugin, sweep
 
 def test_what_no_machine_can_hold_is_refused(gauntlet, plugin, sweep, tmp_path):
     done = gauntlet("run", sweep({"vast": {}}), "--storage", tmp_path, expect=2, **plugin)
-    assert "vast asks for 99 GPU and this machine has 0" in done.stderr
+    assert "vast asks for 9999 CPU and this machine has" in done.stderr
 
 
 def test_a_model_that_wants_counts_is_refused_where_there_are_none(

@@ -78,7 +78,7 @@ def test_a_trial_becomes_a_record_and_rows(tmp_path):
     assert found["status"] == "ok"
     assert found["cost"]["wall_s"] > 0
     assert found["cost"]["peak_rss_mb"] > 10
-    table = rows([found], "a sweep")
+    table = rows([found], "a sweep", {trial.id: trial.spec()})
     assert {tuple(row) for row in table} == {
         COLUMNS if isinstance(COLUMNS, tuple) else tuple(COLUMNS)
     }
@@ -101,7 +101,7 @@ def test_an_error_is_an_outcome_with_its_trace(tmp_path):
     assert "C" in found["reason"]
     assert "Traceback" in found["trace"]
     assert "Traceback" in Path(tmp_path / "artifacts" / trial.id / "log.txt").read_text()
-    row = rows([found], "s")
+    row = rows([found], "s", {trial.id: trial.spec()})
     assert len(row) == 1
     assert row[0]["metric"] is None
     assert json.dumps(row)

@@ -1,0 +1,71 @@
+"""Cells as lists of genes, the most telling first: Geneformer's rank-value encoding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+TARGET_SUM = 1e4
+MOST = 2048
+PAD = 0
+
+
+def rank_values(
+    counts: Any,
+    tokens: np.ndarray,
+    medians: np.ndarray,
+    *,
+    n_counts: np.ndarray | None = None,
+    most: int = MOST,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of each cell by falling count / n_counts x 1e4 / median, and how many there are.
+
+    `counts`: CSR, cells x genes. `tokens`, `medians`: one per gene; a negative token or a median
+    that is no positive number leaves a gene out. `n_counts`: what each cell's counts are divided
+    by (default: their own sum over all genes, known or not); it cannot change the order.
+    Zeros are left out, and equals stay in the order of the genes (the authors' sort is unstable).
+    Returns int32, cells x longest, padded with 0; and lengths, at most `most`.
+
+    After TranscriptomeTokenizer of Geneformer (V1): no special tokens.
+
+    >>> counts = csr_matrix([[4, 0, 6], [0, 0, 0]])
+    >>> ids, lengths = rank_values(counts, np.array([7, 8, 9]), np.array([1.0, 1.0, 3.0]))
+    >>> ids.tolist(), lengths.tolist()
+    ([[7, 9], [0, 0]], [2, 0])
+    """
+    counts = csr_matrix(counts).sorted_indices()
+    sums = np.asarray(counts.sum(axis=1)).ravel() if n_counts is None else np.asarray(n_counts)
+    known = (np.asarray(tokens) >= 0) & (np.asarray(medians, dtype=np.float64) > 0)
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    kept = (counts.data > 0) & known[counts.indices]
+    rows, genes = rows[kept], counts.indices[kept]
+    values = counts.data[kept].astype(np.float64) / sums[rows] * TARGET_SUM / medians[genes]
+    order = np.lexsort((-values, rows))  # stable, cell by cell
+    rows, genes = rows[order], genes[order]
+    lengths = np.bincount(rows, minlength=counts.shape[0])
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    lengths, early = np.minimum(lengths, most), place < most
+    ids = np.full((counts.shape[0], lengths.max(initial=0)), PAD, dtype=np.int32)
+    ids[rows[early], place[early]] = np.asarray(tokens)[genes[early]]
+    return ids, lengths
+
+
+def places(ids: np.ndarray, lengths: np.ndarray, n_tokens: int) -> csr_matrix:
+    """Where each token stands in its cell's list, from 1; the mean where it stands there often.
+
+    `ids`: cells x longest, of which each cell's first `lengths` count. Returns CSR, cells x
+    tokens, as `protocols.Reconstruction` wants it of ranks.
+
+    >>> places(np.array([[3, 1, 3]]), np.array([3]), 4).toarray().tolist()
+    [[0.0, 2.0, 0.0, 2.0]]
+    """
+    cells = np.repeat(np.arange(len(ids)), lengths)
+    place = np.concatenate([np.arange(n) for n in lengths]) if len(lengths) else np.empty(0, int)
+    token = np.asarray(ids)[cells, place]
+    shape = len(ids), n_tokens
+    total = csr_matrix((place + 1.0, (cells, token)), shape=shape)
+    often = csr_matrix((np.ones(len(place)), (cells, token)), shape=shape)
+    total.data /= often.data  # both have the same entries: places are never zero
+    return total

@@ -1,0 +1,247 @@
+"""Weights: found, read without running code in them, and loaded with every key accounted for."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainables.networks import MADE_BY
+from trainables.protocols import NotApplicable
+from trainables.store import Store, digest, file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HOLDERS = ("model_state_dict", "state_dict", "model")
+"""Under which key training scripts keep the tensors beside optimizer and epoch."""
+
+
+# ---- where weights are ------------------------------------------------------------------------
+
+
+def home() -> Path:
+    """The folder of published weights: `$GAUNTLET_WEIGHTS`, else `gauntlet-weights` here."""
+    return Path(os.environ.get("GAUNTLET_WEIGHTS") or "gauntlet-weights").absolute()
+
+
+def recipe(trial: str) -> dict[str, Any]:
+    """What the store calls the weights that a pretraining trial made."""
+    return {"artifact": "weights", "trial": trial}
+
+
+def is_path(weights: str) -> bool:
+    """Whether weights are named by their place rather than as "human" or "trial:<id>" are."""
+    return "/" in weights or weights.endswith((".pt", ".pth", ".bin", ".safetensors"))
+
+
+def folder(weights: str, store: Store, model: str) -> Path:
+    """Where weights are: a trial's own, a path, or `<home>/<model>/<variant>`.
+
+    Raises ValueError or NotApplicable, as `check` does, where nothing is there.
+    """
+    if weights.startswith(MADE_BY):
+        kept = store.home(recipe(weights.removeprefix(MADE_BY)))
+        if not kept.exists():
+            raise ValueError(
+                f"{model} starts from the weights of {weights}, and that trial has left none here:"
+                " it failed or ran in another storage (gauntlet retry runs it again)"
+            )
+        return kept
+    check(weights, model)
+    return Path(weights).expanduser() if is_path(weights) else home() / model / weights
+
+
+def check(weights: str, model: str) -> None:
+    """Raise, in one sentence, for weights that are not there; a trial's are made in their time.
+
+    ValueError for a path, since somebody meant it; NotApplicable for a published variant that was
+    not fetched: all other models can run, and this one will when it comes.
+    """
+    if weights.startswith(MADE_BY):
+        return
+    if is_path(weights):
+        if not Path(weights).expanduser().exists():
+            raise ValueError(f"{model}: there are no weights at {weights}; correct the path")
+    elif not (home() / model / weights).exists():
+        raise NotApplicable(
+            f"the weights {weights!r} of {model} are not in {home() / model};"
+            f" gauntlet models fetch {model} says how to get them"
+        )
+
+
+def identity(weights: str, model: str) -> str:
+    """What stands for weights in a trial's id: their content, wherever they lie.
+
+    "none" and "trial:<id>" say it already; "absent" where nothing is there yet.
+    """
+    if weights == "none" or weights.startswith(MADE_BY):
+        return weights
+    place = Path(weights).expanduser() if is_path(weights) else home() / model / weights
+    return f"sha256:{fingerprint(place)}" if place.exists() else f"absent:{weights}"
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of a weights file, or of a folder's files and their names."""
+    path = Path(path)
+    if path.is_file():
+        return known_sha256(path, *stamp(path))
+    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != "recipe.json")
+    return digest([[str(p.relative_to(path)), known_sha256(p, *stamp(p))] for p in files])
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: its size and the time of its last change."""
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def known_sha256(path: Path, size: int, changed: int) -> str:
+    """A file's sha256, read once for as long as its stamp stays the same."""
+    return file_sha256(path)
+
+
+# ---- what is in them --------------------------------------------------------------------------
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pt`, `.pth`, `.bin` or `.safetensors` file, by name, on the CPU.
+
+    Takes them from under "model_state_dict" and the like, and strips the `module.` that
+    DistributedDataParallel puts before names. No code in the file is run. Raises ValueError, in
+    one sentence, for a file that is missing, cut short, or holds code or no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no weights file {path}; correct the path")
+    held = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    for key in HOLDERS:
+        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
+            held = held[key]
+    tensors = only_tensors(held)
+    if not tensors:
+        raise ValueError(f"{path} holds no tensors; give the file that holds the model's weights")
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def read_safetensors(path: Path) -> Any:
+    """What a safetensors file holds."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(damaged(path, error)) from None
+
+
+def read_pickle(path: Path) -> Any:
+    """What a file of `torch.save` holds, tensors and plain values only."""
+    import torch
+
+    try:
+        with torch.serialization.safe_globals(plain_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise ValueError(
+                f"{path} holds Python code besides tensors and is not opened: it could do anything"
+                " when loaded; ask its authors for the state_dict alone, or a safetensors file"
+            ) from None
+        raise ValueError(damaged(path, error)) from None
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise ValueError(damaged(path, error)) from None
+
+
+def plain_numbers() -> list[Any]:
+    """What numpy needs for numbers that training scripts keep beside the tensors."""
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    return [scalar, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4"))]
+
+
+def damaged(path: Path, error: Exception) -> str:
+    """The sentence for a file that cannot be read."""
+    said = str(error).strip().split("\n")[0][:120]
+    return f"{path} cannot be read as weights ({said}); download or save it again"
+
+
+def only_tensors(held: Any) -> dict[str, Tensor]:
+    """The tensors of a mapping, by name."""
+    import torch
+
+    items = held.items() if isinstance(held, Mapping) else ()
+    return {name: value for name, value in items if isinstance(value, torch.Tensor)}
+
+
+# ---- into a module ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of every key."""
+
+    loaded: tuple[str, ...]
+    """The module's keys that now hold the file's values."""
+    missing: tuple[str, ...]
+    """The module's keys that stay as initialised, all of them allowed to."""
+    ignored: tuple[str, ...]
+    """The file's keys that nothing took, all of them allowed to be left."""
+    renamed: dict[str, str]
+    """The file's name to the module's, where they differ."""
+
+
+def load(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    source: str,
+    rename: Callable[[str], str | None] | None = None,
+    may_miss: tuple[str, ...] = (),
+    may_ignore: tuple[str, ...] = (),
+) -> Loaded:
+    """Put `state` into `module`, every key accounted for.
+
+    `rename` maps a file's key to the module's, None where it is dropped on purpose; `may_miss` and
+    `may_ignore` are patterns, as a shell has them, of the module's keys that may stay as
+    initialised and of the file's (renamed) keys that may go unused. Raises ValueError, in one
+    sentence that names `source` and the first keys, for any other that is missing, left over or of
+    another shape; the module is untouched then.
+    """
+    names = {key: key if rename is None else rename(key) for key in state}
+    given = {new: state[old] for old, new in names.items() if new is not None}
+    own = module.state_dict()
+    missing = [key for key in own if key not in given]
+    extra = [key for key in given if key not in own]
+    odd = [key for key in own if key in given and own[key].shape != given[key].shape]
+    refuse(source, "lacks", lacking(missing, may_miss))
+    refuse(source, "has, and the model has not,", lacking(extra, may_ignore))
+    shapes = [f"{k} {tuple(given[k].shape)} instead of {tuple(own[k].shape)}" for k in odd]
+    refuse(source, "has in another shape", shapes)
+    taken = {key: value for key, value in given.items() if key in own}
+    module.load_state_dict(taken, strict=False)
+    dropped = [old for old, new in names.items() if new is None]
+    renamed = {old: new for old, new in names.items() if new is not None and new != old}
+    return Loaded(tuple(taken), tuple(missing), (*extra, *dropped), renamed)
+
+
+def lacking(keys: list[str], allowed: tuple[str, ...]) -> list[str]:
+    """The keys that no pattern allows."""
+    return [k for k in keys if not any(fnmatch.fnmatchcase(k, pattern) for pattern in allowed)]
+
+
+def refuse(source: str, what: str, keys: list[str]) -> None:
+    """Raise ValueError where there are any keys."""
+    if keys:
+        shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+        raise ValueError(
+            f"{source} {what} {shown}; it was made for another architecture, so give the settings"
+            " it was made with, or the right file"
+        )
