@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from performer_pytorch.performer_pytorch import (
     AbsolutePositionalEmbedding,
     FastAttention,
     Performer,
 )
+from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu
 from torch.utils.checkpoint import checkpoint
 
-from trainables.networks.training import seeded
+from trainables.genes.panel import dense
+from trainables.networks.training import Precision, autocast, seeded
 
 TOKENS = 7
 """Bins 0 to 5, and the mask."""
@@ -62,6 +65,9 @@ class KernelAttention(FastAttention):
     cell's own, over heads, positions and features: what the authors' code does to a batch of one.
     """
 
+    projection_matrix: Tensor
+    nb_features: int
+
     def __init__(self, dim_head: int, stabiliser: Stabiliser) -> None:
         super().__init__(dim_head)
         self.stabiliser = stabiliser
@@ -76,11 +82,13 @@ class KernelAttention(FastAttention):
             top = self.top(k, at_once)
             whole = features * q.shape[1] <= limit or not torch.is_grad_enabled()
             parts = []
-            for some in zip(*(x.split(at_once, dim=1) for x in (q, k, v)), strict=True):
+            split = (x.split(at_once, dim=1) for x in (q, k, v))
+            for some_q, some_k, some_v in zip(*split, strict=True):
+                some = some_q, some_k, some_v, top
                 parts.append(
-                    self.attend(*some, top)
+                    self.attend(*some)
                     if whole
-                    else checkpoint(self.attend, *some, top, use_reentrant=False)
+                    else checkpoint(self.attend, *some, use_reentrant=False)
                 )
             return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
@@ -131,10 +139,10 @@ class ScBERTNetwork(nn.Module):
 
     def __init__(self, size: Size, stabiliser: Stabiliser = "per_cell") -> None:
         super().__init__()
-        self.size = size
+        self.size, self.stabiliser = size, stabiliser
         self.token_emb = nn.Embedding(TOKENS, size.dim)
         self.pos_emb = AbsolutePositionalEmbedding(size.dim, size.length) if size.gene2vec else None
-        self.performer = Performer(
+        self.performer: Any = Performer(
             size.dim,
             size.depth,
             size.heads,
@@ -148,16 +156,16 @@ class ScBERTNetwork(nn.Module):
         for attention, _ in self.layers:
             attention.fn.fast_attention = KernelAttention(size.dim_head, stabiliser)
         self.norm = nn.LayerNorm(size.dim)
-        self.to_out: nn.Module = nn.Linear(size.dim, TOKENS)
+        self.to_out: Any = nn.Linear(size.dim, TOKENS)
         if self.pos_emb is not None:
             self.pos_emb.requires_grad_(False)
 
     @property
-    def layers(self) -> nn.ModuleList:
-        """The blocks: pairs of attention and feed-forward network."""
+    def layers(self) -> Any:
+        """The blocks: a list of pairs of attention and feed-forward network."""
         return self.performer.net.layers
 
-    def place(self, positions: Tensor) -> None:
+    def place(self, positions: Any) -> None:
         """Set the positions: genes x dim; the appended token's is zero.
 
         Raises ValueError where they are of another shape.
@@ -170,7 +178,7 @@ class ScBERTNetwork(nn.Module):
             )
         with torch.no_grad():
             self.pos_emb.emb.weight.zero_()
-            self.pos_emb.emb.weight[:-1] = positions.to(self.pos_emb.emb.weight)
+            self.pos_emb.emb.weight[:-1] = torch.as_tensor(positions)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Cells x length to cells x length x dim."""
@@ -226,6 +234,19 @@ class Head(nn.Module):
         """Cells x positions x dim to cells x classes."""
         x = relu(linear(encodings, self.conv1.weight.reshape(1, -1), self.conv1.bias))
         return self.fc3(relu(self.fc2(relu(self.fc1(x.squeeze(-1))))))
+
+
+def means(
+    network: ScBERTNetwork, tokens: sparse.csr_matrix, batch: int, precision: Precision
+) -> np.ndarray:
+    """The mean of each cell's encodings over all positions: cells x dim, float32."""
+    device = network.token_emb.weight.device
+    said = []
+    with torch.no_grad(), autocast(device, precision):
+        for start in range(0, tokens.shape[0], batch):
+            some = torch.from_numpy(dense(tokens[start : start + batch])).to(device)
+            said.append(network.encode(some).float().mean(dim=1).cpu())
+    return torch.cat(said).numpy()
 
 
 def official(key: str) -> str | None:
