@@ -1,0 +1,42 @@
+"""The genes that vary most, by scanpy's recipes."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from trainables.protocols import Cells
+
+FLAVORS = ("seurat", "cell_ranger", "seurat_v3")
+
+
+def most_variable(
+    cells: Cells, n_genes: int, flavor: str, among: np.ndarray, fitted_on: np.ndarray
+) -> np.ndarray:
+    """The columns among `among` of the `n_genes` that vary most in the rows `fitted_on`.
+
+    All of `among` where there are no more than that. "seurat_v3" looks at counts where there are
+    any, as it should, and at X where not, as the papers' code does; the others look at X. Raises
+    LookupError when "seurat_v3" lacks its package.
+    """
+    if len(among) <= n_genes:  # nothing to choose
+        return among
+    if flavor == "seurat_v3" and find_spec("skmisc") is None:
+        raise LookupError(
+            "flavor 'seurat_v3' needs scikit-misc: uv sync --extra scgpt, or pip install"
+            " scikit-misc; 'cell_ranger' does not"
+        )
+    import anndata as ad
+    import scanpy as sc
+
+    counted = flavor == "seurat_v3" and "counts" in cells.layers
+    values = cells.layers["counts"] if counted else cells.X
+    seen: Any = ad.AnnData(X=values[fitted_on][:, among])
+    seen.uns["log1p"] = {"base": None}
+    how: Any = flavor
+    table: Any = sc.pp.highly_variable_genes(
+        seen, n_top_genes=n_genes, flavor=how, inplace=False, check_values=False
+    )
+    return among[table["highly_variable"].to_numpy()]
