@@ -155,11 +155,23 @@ class Reconstructor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights, and what they make of hidden values."""
+
+    weights: Path | None
+    """A folder in the model's own official layout; None for a baseline that learns none."""
+    asked: np.ndarray
+    """What was masked in `test`, one bin a masked position."""
+    given: np.ndarray
+    """What the model said there."""
+
+
 @runtime_checkable
 class Pretrainer(Protocol):
     """Learns weights from cells without labels."""
 
-    def pretrain(self, train: Cells, valid: Cells, ctx: Context) -> Path: ...
+    def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained: ...
 
 
 CAPABILITIES: tuple[type, ...] = (Annotator, Embedder, Reconstructor, Pretrainer)

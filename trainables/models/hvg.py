@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from trainables.cells import fit_rows
+from trainables.genes.variable import most_variable
 from trainables.protocols import Card, Cells, Context, Matrix
 
 
@@ -29,19 +30,10 @@ class HVG:
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x genes, dense; genes chosen on training rows alone where they are marked."""
-        import anndata as ad
-        import scanpy as sc
-
-        if cells.n_vars <= self.n_top_genes:  # nothing to choose
-            return np.asarray(cells.X.toarray(), dtype=np.float32)
-        fitted_on = fit_rows(cells)
-        ctx.saw("hvg choice", cells.obs_names[fitted_on])
-        seen = ad.AnnData(X=cells.X[fitted_on])
-        seen.uns["log1p"] = {"base": None}
-        table: Any = sc.pp.highly_variable_genes(
-            seen, n_top_genes=self.n_top_genes, flavor=self.flavor, inplace=False
-        )
-        chosen = table["highly_variable"].to_numpy()
+        every, fitted_on = np.arange(cells.n_vars), fit_rows(cells)
+        if cells.n_vars > self.n_top_genes:
+            ctx.saw("hvg choice", cells.obs_names[fitted_on])
+        chosen = most_variable(cells, self.n_top_genes, self.flavor, every, fitted_on)
         return np.asarray(cells.X[:, chosen].toarray(), dtype=np.float32)
 
 
