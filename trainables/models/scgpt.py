@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -37,6 +38,7 @@ CHOICES = {
 }
 SHAPE = {"layers": "nlayers", "width": "embsize", "heads": "nheads", "hidden": "d_hid"}
 """Our fields, as `args.json` names them."""
+DRIVE = "https://drive.google.com/drive/folders"
 FINE_TUNING, ZERO_SHOT, PRETRAINING = 3001, 1200, 1200
 """The authors' most tokens of a cell, `<cls>` included."""
 
@@ -93,6 +95,13 @@ class ScGPT:
     """Pretraining: the share of values to hide, one of these for each batch."""
 
     draws: ClassVar[str] = "scgpt"
+    published: ClassVar[dict[str, str]] = {
+        "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
+        "blood": f"{DRIVE}/1kkug5C7NjvXIwQGGaGoqXTk_Lb_pDrBU",
+        "kidney": f"{DRIVE}/1S-1AR65DF120kNFpEbWCvRHPhpkGK3kK",
+    }
+    """Variants, and where scGPT's README links to them."""
+    files: ClassVar[tuple[str, ...]] = ("best_model.pt", "args.json", "vocab.json")
     card: ClassVar = Card(
         summary="a transformer pretrained on 33 million human cells",
         cpus=2,
@@ -110,6 +119,13 @@ class ScGPT:
                 )
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios {self.mask_ratios} must all be above 0 and below 1")
+
+    @staticmethod
+    def examine(folder: Path) -> list[dict[str, str]]:
+        """What becomes of each key of a folder of weights; ValueError where one fits nowhere."""
+        from trainables.networks.scgpt_checkpoint import fates
+
+        return fates(folder)
 
     def check(self, cells: Cells) -> None:
         """Raise, in one sentence, when weights or the package are missing, before anything runs."""
@@ -172,8 +188,8 @@ class ScGPT:
         """Predict hidden values from a gene's own output and from the cell's (GEP + GEPC).
 
         Keeps the epoch of the lowest loss on `valid`; `asked` and `given` are the bins hidden in
-        `test`, a mean share of all, and GEP's answers. Cui et al. also generate genes not given,
-        which neither paper measures and this leaves out.
+        `test`, a mean share of all, and GEP's answers to the nearest bin. Cui et al. also generate
+        genes not given, which neither paper measures and this leaves out.
         """
         ctx.saw("scgpt pretraining", train.obs_names)
         ctx.saw("scgpt choice of epoch", valid.obs_names)
@@ -187,7 +203,8 @@ class ScGPT:
         plan = self.plan(6, shuffle=True)
         run.pretrain(everything, chosen_on, self.mask_ratios, longest, plan, self.rate())
         asked, given, _ = run.hidden(others[1], test.obs_names, float(np.mean(self.mask_ratios)))
-        return Pretrained(run.save(ctx.scratch / "weights", longest), asked, given)
+        nearest = np.rint(given).clip(1, run.n_bins - 1)
+        return Pretrained(run.save(ctx.scratch / "weights", longest), asked, nearest)
 
     # ---- what they share ----------------------------------------------------------------------
 

@@ -138,6 +138,30 @@ class Checkpoint:
         )
 
 
+def fates(folder: Path) -> list[dict[str, str]]:
+    """What becomes of each key of a folder's file, and of the network's keys that it lacks.
+
+    Raises ValueError as `Checkpoint.load_into` does.
+    """
+    known = Checkpoint(folder)
+    state = weights.read(folder / "best_model.pt")
+    mvc = any(key.startswith("mvc_decoder.") for key in state)
+    found = known.load_into(build(known.architecture(mvc=mvc)))
+    told = [
+        {"key": key, "shape": str(tuple(value.shape)), "fate": fate(key, found)}
+        for key, value in state.items()
+    ]
+    return told + [{"key": key, "shape": "", "fate": "starts anew"} for key in found.missing]
+
+
+def fate(key: str, found: weights.Loaded) -> str:
+    """In words."""
+    if key in found.ignored or plain(key) in found.ignored:
+        return "not used"
+    renamed = found.renamed.get(key)
+    return f"loaded as {renamed}" if renamed else "loaded"
+
+
 def build(shape: Architecture, backend: str = "fast") -> nn.Module:
     """An untrained network: ours ("fast") or that of the authors' package ("authors")."""
     return ScGPTNetwork(shape) if backend == "fast" else authors_network(shape)
