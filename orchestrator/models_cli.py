@@ -67,11 +67,10 @@ def check(
     from orchestrator import show
     from orchestrator.cli import CHECK_FAILED, print_json
 
-    if weights is None:
-        known = published(model, variant)
-        if known.missing():
-            raise LookupError(known.way())
-    elif not weights.is_dir():
+    known = published(model, variant)
+    if weights is None and known.missing():
+        raise LookupError(known.way())
+    if weights is not None and not weights.is_dir():
         raise LookupError(f"there is no folder {weights}; give the folder that holds the weights")
     try:
         found = {} if weights else known.hashes()

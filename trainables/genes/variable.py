@@ -33,7 +33,11 @@ def most_variable(
 
     counted = flavor == "seurat_v3" and "counts" in cells.layers
     values = cells.layers["counts"] if counted else cells.X
-    seen: Any = ad.AnnData(X=values[fitted_on][:, among])
+    if len(fitted_on) < cells.n_obs:  # else nothing is copied
+        values = values[fitted_on]
+    if len(among) < cells.n_vars:
+        values = values[:, among]
+    seen: Any = ad.AnnData(X=values)
     seen.uns["log1p"] = {"base": None}
     how: Any = flavor
     table: Any = sc.pp.highly_variable_genes(

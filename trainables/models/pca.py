@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, fit_values
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.seeds import random_state
 
@@ -24,9 +24,8 @@ class PCA:
         """cells x components; fitted on training rows alone where they are marked."""
         from sklearn.decomposition import PCA as Components
 
-        fitted_on = fit_rows(cells)
-        ctx.saw("pca fit", cells.obs_names[fitted_on])
-        seen = cells.X[fitted_on]
+        ctx.saw("pca fit", cells.obs_names[fit_rows(cells)])
+        seen = fit_values(cells)
         fitted = Components(
             n_components=min(self.n_components, min(seen.shape) - 1),
             svd_solver="arpack",  # centres without making the matrix dense
