@@ -1,9 +1,9 @@
 """What does each of several concurrent trials add in memory on one prepared data set?
 
-Ours: every process opens the prepared cells and takes its own training rows. Three rows of the
-table say how far it goes: the view alone, a pass over its values in blocks (`cells.blocks`), and
-`train.X`, which gathers the rows into memory. The peer: every process reads the h5ad itself.
-Memory is USS, measured while all processes hold what they have.
+Ours: every process opens the prepared cells and takes its own training rows. The rows of the table
+say how far it goes: the view alone, a pass over its values in blocks (`cells.blocks`), a zero-shot
+trial's embedding of all cells, and `train.X`, which gathers the rows into memory. The peer: every
+process reads the h5ad itself. Memory is USS, measured while all processes hold what they have.
 
     uv run python benchmarks/memory.py --cells 20000 --processes 4
 """
@@ -48,6 +48,19 @@ def gathered(home: Path, seed: int) -> Any:
     return train, train.X
 
 
+def embedded(home: Path, seed: int) -> Any:
+    """A zero-shot trial of `pca`: its embedding of all cells, and nothing of them copied."""
+    from trainables.cells import open_cells, rows
+    from trainables.models.pca import PCA
+    from trainables.protocols import Context
+    from trainables.store import Store
+
+    cells = open_cells(home)
+    everyone = rows(cells, np.arange(cells.n_obs), labels=False)
+    ctx = Context(seed=seed, scratch=home, store=Store(home))
+    return everyone, PCA(n_components=20).embed(everyone, ctx)
+
+
 def peer(path: Path, seed: int) -> Any:
     """The whole file, in every process."""
     import anndata as ad
@@ -58,6 +71,7 @@ def peer(path: Path, seed: int) -> Any:
 def hold(way: Callable[[Path, int], Any], path: Path, seed: int, barrier: Any, found: Any) -> None:
     """Do it, and say what it added, while all the others hold theirs."""
     import anndata  # noqa: F401
+    import sklearn.decomposition  # noqa: F401
 
     import trainables.cells  # noqa: F401
 
@@ -104,7 +118,8 @@ def main() -> None:
         home = prepare(UserFile(path), Store(Path(folder) / "store"))
         size = folder_mb(home)
         theirs = added(peer, path, asked.processes)
-        mine = {way: added(way, home, asked.processes) for way in (view, streamed, gathered)}
+        ways = (view, streamed, embedded, gathered)
+        mine = {way: added(way, home, asked.processes) for way in ways}
     rows = [
         [f"ours, {way.__name__}", f"{mb:.0f}", f"{mb / size:.1%}", f"{mb / theirs:.2f}"]
         for way, mb in mine.items()

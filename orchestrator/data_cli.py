@@ -83,7 +83,7 @@ def add(
 
 @app.command()
 def check(
-    name_or_file: Annotated[str, typer.Argument(help="A data set's name, or your own .h5ad.")],
+    name_or_file: Annotated[str, typer.Argument(help="A data set's name, or your own file.")],
     label_key: Annotated[
         str | None, typer.Option(help="Column of obs with the cell types [default: cell_type].")
     ] = None,
@@ -193,20 +193,20 @@ def gathered(
 ) -> tuple[Any, str, tuple[str | None, str | None], dict[str, str], list[str]]:
     """Cells to check: they, their name, their columns, what is declared, what is wrong."""
     from orchestrator.cli import CHECK_FAILED
-    from trainables import catalog
+    from trainables import catalog, readers
     from trainables.layouts import read_h5ad
     from trainables.sources import Published
 
     path = Path(name_or_file)
-    if path.suffix == ".h5ad" or path.is_file():
-        if not path.exists():
-            raise LookupError(f"there is no file {path}; give the path of an .h5ad file")
-        cells = read_h5ad(path)
+    if path.suffix or path.exists():
+        # an .h5ad with its .raw, which the card may tell of; all else as a run would read it
+        plain = path.suffix == ".h5ad" and path.is_file()
+        cells = read_h5ad(path) if plain else readers.read(path).to_memory()
         keys = (
             column(cells.obs, label_key, "cell_type", "--label-key"),
             column(cells.obs, batch_key, "batch", "--batch-key"),
         )
-        return cells, path.stem, keys, {}, []
+        return cells, readers.title(path), keys, {}, []
     if label_key or batch_key:
         raise ValueError(f"--label-key and --batch-key describe a file; {name_or_file} has its own")
     source = catalog.dataset(name_or_file)

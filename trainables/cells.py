@@ -238,8 +238,9 @@ def rows(cells: Cells, index: np.ndarray, *, labels: bool) -> Cells:
 
     The source's train and test marks stay behind too: the task has parted the cells already.
 
-    What comes back is an AnnData view: each `.X` or layer asked of it copies its rows into memory
-    anew, so ask once, or go through `blocks`. Labels of other rows are gone from what it views.
+    What comes back of some rows is an AnnData view: each `.X` or layer asked of it copies its rows
+    into memory anew, so ask once, or go through `blocks`. All rows in order are not copied at all.
+    Labels of other rows are gone from what is viewed.
     """
     obs = cells.obs.drop(columns=["cell_type", "split"], errors="ignore")
     if labels and "cell_type" in cells.obs:
@@ -251,7 +252,8 @@ def rows(cells: Cells, index: np.ndarray, *, labels: bool) -> Cells:
         obs["cell_type"] = pd.Categorical.from_codes(known, kinds)
     layers = dict(cells.layers)
     whole: Any = new_cells(X=cells.X, obs=obs, var=cells.var, layers=layers, uns=cells.uns)
-    return whole[index]
+    everyone = len(index) == cells.n_obs and bool((index == np.arange(cells.n_obs)).all())
+    return whole if everyone else whole[index]
 
 
 def blocks(cells: Cells, size: int = 4096) -> Iterator[Cells]:
@@ -265,3 +267,8 @@ def fit_rows(cells: Cells) -> np.ndarray:
     if "split" not in cells.obs:
         return np.arange(cells.n_obs)
     return np.flatnonzero(cells.obs["split"] == "train")
+
+
+def fit_values(cells: Cells) -> Any:
+    """The values of the rows that may be fitted on: X itself, uncopied, where those are all."""
+    return cells.X[fit_rows(cells)] if "split" in cells.obs else cells.X

@@ -180,9 +180,11 @@ def check_class_sizes(sizes: Mapping[str, int], least: int) -> None:
     """Raise ValueError naming the classes that are too small to be in every part."""
     small = [f"{name!r} ({n})" for name, n in sorted(sizes.items()) if n < least]
     if small:
+        more = f" and {len(small) - 8} more" if len(small) > 8 else ""
         raise ValueError(
-            f"too few cells of {', '.join(small)}: each cell type needs at least {least}, one to"
-            f" train, one to choose and one to test on; merge or drop it (--min-cells {least})"
+            f"too few cells of {', '.join(small[:8])}{more}: each cell type needs at least"
+            f" {least}, one to train, one to choose and one to test on; merge or drop it"
+            f" (--min-cells {least})"
         )
     if len(sizes) < 2:
         only = next(iter(sizes), "without a type")
