@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.results import find_storage, planned, results
+from analysis.results import find_storage, kept, planned, results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +57,15 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
     name = manifest["sweep"]
     page = out or find_storage(storage) / "reports" / f"{slug(name)}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
+    table = measured(manifest, storage)
     return report(
-        measured(manifest, storage),
+        table,
         manifest["analysis"],
         page,
         title=manifest["title"],
         sweep=name,
         manifest=manifest,
+        points=kept(table, "umap.parquet", storage),
     )
 
 

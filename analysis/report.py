@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import claims
 from analysis.figures.style import pretty, svg
+from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
 from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
 from analysis.table import CELL, check, holes, ok, values_of
@@ -24,13 +25,16 @@ def report(
     title: str,
     sweep: str,
     manifest: Mapping[str, Any] | None = None,
+    points: pd.DataFrame | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
     `table` is the tidy table of the sweep; `comparisons` are the questions asked beforehand (see
     `significance.compare_all`), corrected for each other. One that cannot be answered, as when a
     model was not run, is listed with the reason. `manifest` is what else should be told of how
-    the sweep was run, by name. Figures and styles are in the page, and nothing is fetched.
+    the sweep was run, by name; its "controls" are the models that scores are rescaled between.
+    `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
+    Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
     """
@@ -41,6 +45,8 @@ def report(
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
     rows, unanswered = answers(table, comparisons)
+    controls: Mapping[str, str] = (manifest or {}).get("controls", {})
+    scaled = rescaled(values_of(best, metric), controls)
     page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
     page.filters.update(claims.FILTERS)
     Path(out).write_text(
@@ -52,8 +58,8 @@ def report(
             unanswered=unanswered,
             rows=rows.to_dict("records"),
             notes=claims.notes(rows),
-            drawings=drawings(best, rows, metric),
-            scores=score_tables(best, metric),
+            drawings=[*drawings(best, rows, metric), *pictures(points, controls)],
+            scores=score_tables(pd.concat([best, scaled]), metric, controls),
             choices=choices(table, twin(metric)),
             arms=arms(table),
             warning=claims.tuning_warning(table, comparisons),
@@ -118,8 +124,26 @@ def drawings(best: pd.DataFrame, rows: pd.DataFrame, metric: str) -> list[dict[s
     return drawn
 
 
-def score_tables(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
-    """Mean and sd over seeds, a line a model, the best on top.
+def pictures(points: pd.DataFrame | None, controls: Mapping[str, str]) -> list[dict[str, str]]:
+    """Maps of cells, a figure a data set; controls are not drawn."""
+    from analysis.figures.maps import maps
+
+    drawn = []
+    if points is None or points.empty:
+        return drawn
+    for dataset, part in points[~points["model"].isin(list(controls))].groupby("dataset"):
+        first = part[part["task"] == part["task"].min()]
+        caption = f"UMAP of each model's embedding of {dataset}, coloured by what no model was"
+        caption += " told (cell types) and by batch. One seed a model. Distances between groups"
+        caption += " mean little; the scores are measured in the embeddings themselves."
+        drawn.append({"svg": svg(maps(first)), "caption": caption})
+    return drawn
+
+
+def score_tables(
+    best: pd.DataFrame, metric: str, controls: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Mean and sd over seeds, a line a model, the best on top; controls say what they are.
 
     With several label shares a table per metric (the main one and accuracy) and a column a share;
     with one, a table with a column a metric.
@@ -127,14 +151,22 @@ def score_tables(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     tables = []
     measured = ok(best)
     measured = measured[~measured["metric"].str.startswith(("valid/", "chosen/"))]
+    kind = measured["model"].map(controls)
+    measured = measured.assign(
+        model=measured["model"].where(kind.isna(), measured["model"] + " (" + kind + ")")
+    )
     for (task, dataset), cells in measured.groupby(["task", "dataset"]):
-        names = sorted(cells["metric"].unique(), key=lambda name: (name != metric, name))
+        names = sorted(
+            cells["metric"].unique(), key=lambda m: (m != metric, m != RESCALED + metric, m)
+        )
         about = f"{task} of {dataset}"
         if cells["fraction"].nunique() == 1:
             heads = {name: pretty(name) for name in names}
             tables.append(score_table(cells, "metric", heads, names[0]) | {"about": about})
             continue
-        for name in [name for name in names if name in {names[0], "test/accuracy"}]:
+        for name in [
+            name for name in names if name in {names[0], RESCALED + names[0], "test/accuracy"}
+        ]:
             part = cells[cells["metric"] == name]
             heads = {share: f"{share:.0%} of labels" for share in sorted(part["fraction"].unique())}
             table = score_table(part, "fraction", heads, max(heads))

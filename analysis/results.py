@@ -64,6 +64,25 @@ def planned(storage: str | Path | None = None, sweep: str | None = None) -> dict
     return max(every, key=lambda manifest: manifest["created_at"])
 
 
+def kept(table: pd.DataFrame, file: str, storage: str | Path | None = None) -> pd.DataFrame:
+    """A table that trials kept, such as "umap.parquet", with task, dataset, model and seed.
+
+    One trial for each task, data set and model of the tidy table: that of the lowest seed.
+    Without any such file, a table without rows.
+    """
+    import pandas as pd
+
+    about = ["task", "dataset", "model", "seed"]
+    home = find_storage(storage) / "artifacts"
+    trials = table[table["status"] == "ok"].drop_duplicates("trial_id").sort_values("seed")
+    there = trials[[(home / trial / file).exists() for trial in trials["trial_id"]]]
+    found = [
+        pd.read_parquet(home / trial["trial_id"] / file).assign(**{k: trial[k] for k in about})
+        for trial in there.drop_duplicates(about[:3]).to_dict("records")
+    ]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=about)
+
+
 def filtered(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """The rows for which an SQL condition holds, in their order."""
     import sqlite3

@@ -62,7 +62,8 @@ Changes = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Changes to the sweep: seeds=10, fractions=[0.1,1], logreg.C=0.1, task.test=0.3",
+        help="Changes to the sweep: seeds=10, fractions=[0.1,1], logreg.C=0.1, task.test=0.3,"
+        " scale=small",
         show_default=False,
     ),
 ]
@@ -379,8 +380,6 @@ def own_cells(
     labels: Path | None,
 ) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own."""
-    from dataclasses import replace
-
     from orchestrator.records import slug
     from orchestrator.sweep import find_sweep
     from trainables.userdata import UserFile
@@ -392,8 +391,8 @@ def own_cells(
                 "--label-key, --batch-key, --min-cells and --labels describe --data FILE"
             )
         return chosen
-    cells = UserFile(data, label_key, batch_key, min_cells, labels)
-    return replace(chosen, datasets=[cells], name=f"{chosen.name}-{slug(cells.name)}")
+    cells: Any = UserFile(data, label_key, batch_key, min_cells, labels)
+    return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
 
 
 def parsed(changes: list[str] | None) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Plan:
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""
         sources = self.sources().values()
+        cards = {arm: catalog.card(model_of(arm)) for arm in self.sweep.models}
         return {
             "sweep": self.sweep.name,
             "title": self.sweep.title,
@@ -85,7 +86,8 @@ class Plan:
             "headline": catalog.find("tasks", self.sweep.task).headline,
             "analysis": [asdict(comparison) for comparison in self.sweep.analysis],
             "task": self.sweep.task,
-            "models": {arm: catalog.card(model_of(arm)).summary for arm in self.sweep.models},
+            "models": {arm: card.summary for arm, card in cards.items()},
+            "controls": {arm: card.control for arm, card in cards.items() if card.control},
             "datasets": {
                 s.name: {
                     "sha256": s.sha256,

@@ -71,6 +71,8 @@ class Sweep:
     draws: int = 1
     task_params: Mapping[str, Any] = field(default_factory=dict)
     analysis: Sequence[Comparison] = ()
+    small: Sweep | None = None
+    """The same question at a size for two cores and a few minutes: `scale=small` asks for it."""
     name: str = ""
 
     def trials(self) -> list[Trial]:
@@ -138,12 +140,31 @@ class Sweep:
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `fractions`, `datasets`, `draws`, `task.x` or `MODEL.x`.
 
-        `seeds=10` means ten seeds from 0. Raises LookupError for a key that is none of these.
+        `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
+        other changes then change. Raises LookupError for a key that is none of these.
         """
-        sweep = self
+        sweep = self.scaled(changes["scale"]) if "scale" in changes else self
         for key, value in changes.items():
-            sweep = sweep._changed_one(key, value)
+            if key != "scale":
+                sweep = sweep._changed_one(key, value)
         return sweep
+
+    def on(self, cells: Dataset, name: str) -> Sweep:
+        """This sweep and its small variant on other cells, under another name."""
+        small = self.small and dataclasses.replace(self.small, datasets=[cells])
+        return dataclasses.replace(self, datasets=[cells], small=small, name=name)
+
+    def scaled(self, scale: str) -> Sweep:
+        """The "small" variant, under a name of its own, or the "paper"'s, which is this.
+
+        Raises LookupError where there is no such variant.
+        """
+        if scale == "paper":
+            return self
+        if scale != "small" or self.small is None:
+            there = "paper" if self.small is None else "paper, small"
+            raise LookupError(f"the sweep {self.name!r} has no scale {scale!r}; it has: {there}")
+        return dataclasses.replace(self.small, name=f"{self.name}-small")
 
     def _changed_one(self, key: str, value: Any) -> Sweep:
         owner = next((m for m in self.models if key.startswith(f"{m}.")), None)
@@ -164,7 +185,8 @@ class Sweep:
             return dataclasses.replace(self, draws=value)
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
-            f"a sweep has no {key!r}; it has: seeds, fractions, datasets, draws, task.NAME, {own}"
+            f"a sweep has no {key!r}; it has: seeds, fractions, datasets, draws, scale, task.NAME,"
+            f" {own}"
         )
 
 

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from trainables.identity import fields as fields
+from trainables.identity import spelled_out as spelled_out
 from trainables.protocols import Card, Dataset, Task
 
 Kind = Literal["models", "tasks", "datasets"]
@@ -92,28 +94,6 @@ def build(cls: type, name: str, params: Mapping[str, Any]) -> Any:
             known = ", ".join(fields(cls)) or "none"
             raise LookupError(f"{name} has no parameter {key!r}; it has: {known}")
     return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in params.items()})
-
-
-def fields(cls: Any) -> list[str]:
-    """The names of a dataclass's fields."""
-    return [field.name for field in dataclasses.fields(cls)]
-
-
-def spelled_out(thing: Any) -> dict[str, Any]:
-    """Every parameter with its value, defaults too, nested ones by dotted name.
-
-    A thing's own `identity()` says what stands for a parameter that is only a name, such as the
-    sha256 of the weights in a folder.
-    """
-    flat: dict[str, Any] = {}
-    known = thing.identity() if hasattr(thing, "identity") else {}
-    for name in fields(thing):
-        value = known.get(name, getattr(thing, name))
-        if dataclasses.is_dataclass(value):
-            flat |= {f"{name}.{key}": deep for key, deep in spelled_out(value).items()}
-        else:
-            flat[name] = list(value) if isinstance(value, tuple) else value
-    return flat
 
 
 def parts(model: Any) -> list[Any]:

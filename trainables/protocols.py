@@ -157,12 +157,12 @@ class Reconstructor(Protocol):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights, and what they make of hidden values."""
+    """What a pretraining made, and how well it guesses what was masked."""
 
     weights: Path | None
-    """A folder in the model's own official layout; None for a baseline that learns none."""
+    """A folder in the model's own layout of checkpoints; None where nothing was learnt."""
     asked: np.ndarray
-    """What was masked in `test`, one bin a masked position."""
+    """What was masked in `test`, a value for each masked position, such as a bin."""
     given: np.ndarray
     """What the model said there."""
 
@@ -171,7 +171,12 @@ class Pretrained:
 class Pretrainer(Protocol):
     """Learns weights from cells without labels."""
 
-    def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained: ...
+    def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
+        """Learn from `train`, look at `valid` on the way, and guess what is masked in `test`.
+
+        No label is there to read.
+        """
+        ...
 
 
 CAPABILITIES: tuple[type, ...] = (Annotator, Embedder, Reconstructor, Pretrainer)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trainables.audit import shown_labels
 from trainables.cells import rows
 from trainables.metrics.space import Space, provenance
 from trainables.protocols import Cells, Context, Embedder
@@ -15,9 +16,12 @@ from trainables.seeds import stream
 
 
 def embedded(model: Embedder, cells: Cells, ctx: Context, scored: np.ndarray) -> Space:
-    """All cells embedded, without a label to read; the scored ones with what is known of them."""
-    everyone = np.arange(cells.n_obs)
-    coordinates = np.asarray(model.embed(rows(cells, everyone, labels=False), ctx))
+    """All cells embedded, without a label to read; the scored ones with what is known of them.
+
+    Only a control that says so is shown labels (see `audit.shown_labels`).
+    """
+    everyone = rows(cells, np.arange(cells.n_obs), labels=shown_labels(model))
+    coordinates = np.asarray(model.embed(everyone, ctx))
     return Space(coordinates[scored], words(cells, "cell_type")[scored], batches(cells)[scored])
 
 
@@ -63,38 +67,6 @@ def check_labels(task: str, cells: Cells) -> None:
         raise ValueError(f"{task} needs cell types to score against: name --label-key")
     if cells.obs["cell_type"].nunique() < 2:
         raise ValueError(f"{task} needs at least two cell types to score against")
-
-
-def perfect(groups: np.ndarray, ctx: Context) -> np.ndarray:
-    """Coordinates that tell the groups apart and nothing else: one-hot, with a little noise.
-
-    The noise is there because neighbours among equals would be drawn by the order of the cells.
-    """
-    _, codes = np.unique(groups, return_inverse=True)
-    noise = stream(ctx.seed, "control").normal(scale=0.01, size=(len(codes), codes.max() + 1))
-    return (np.eye(codes.max() + 1)[codes] + noise).astype(np.float32)
-
-
-def aimless(n_cells: int, ctx: Context, n_dims: int = 10) -> np.ndarray:
-    """Coordinates that tell nothing apart: gaussian noise."""
-    return stream(ctx.seed, "control").normal(size=(n_cells, n_dims)).astype(np.float32)
-
-
-def against_controls(
-    found: dict[str, float], floor: dict[str, float], ceiling: dict[str, float]
-) -> dict[str, float]:
-    """`floor/...`, `ceiling/...`, and `rescaled/...`: 0 at the floor, 1 at the ceiling.
-
-    >>> against_controls({"nmi": 0.5}, {"nmi": 0.25}, {"nmi": 0.75})
-    {'floor/nmi': 0.25, 'ceiling/nmi': 0.75, 'rescaled/nmi': 0.5}
-    """
-    said = {}
-    for name in found:
-        low, high = floor[name], ceiling[name]
-        said |= {f"floor/{name}": low, f"ceiling/{name}": high}
-        if high != low:
-            said[f"rescaled/{name}"] = (found[name] - low) / (high - low)
-    return said
 
 
 def save_umap(space: Space, names: Any, ctx: Context) -> None:

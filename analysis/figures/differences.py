@@ -54,6 +54,7 @@ def forest(axis: Axes, rows: pd.DataFrame) -> None:
     axis.set_ylim(-0.6, len(rows) - 0.4)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
+    axis.locator_params(axis="x", nbins=5)
     axis.grid(axis="x", alpha=0.25, linewidth=0.6)
 
 

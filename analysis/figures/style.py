@@ -59,6 +59,18 @@ def panels(n: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]
     return figure, list(axes[:n])
 
 
+PRETTY = {
+    "macro_f1": "macro F1",
+    "avg_bio": "AvgBIO",
+    "asw_label": "ASW (labels)",
+    "asw_batch": "ASW (batches)",
+    "asw_label_batch": "batch ASW within types",
+    "ilisi": "iLISI",
+    "clisi": "cLISI",
+    "pcr_comparison": "PCR comparison",
+}
+
+
 def pretty(metric: str) -> str:
     """A metric as people write it.
 
@@ -66,8 +78,7 @@ def pretty(metric: str) -> str:
     ('macro F1', 'AvgBIO', 'validation accuracy')
     """
     part, _, name = metric.rpartition("/")
-    known = {"macro_f1": "macro F1", "avg_bio": "AvgBIO", "asw_label": "ASW (labels)"}
-    words = known.get(name, name.upper() if len(name) <= 3 else name.replace("_", " "))
+    words = PRETTY.get(name, name.upper() if len(name) <= 3 else name.replace("_", " "))
     prefix = {"test": "", "valid": "validation "}.get(part, part + " " if part else "")
     return prefix + words
 

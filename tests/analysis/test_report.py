@@ -5,12 +5,16 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import report
 from analysis.figures.differences import differences
 from analysis.figures.few_shot import few_shot
+from analysis.figures.maps import maps
 from analysis.figures.style import colours, svg
+from analysis.results import kept
 from analysis.selection import choose_on_validation
 from analysis.significance import compare
 from tests.analysis.conftest import failures_table, sweep_table, zero_shot_table
@@ -34,7 +38,7 @@ def test_the_verdict_is_a_sentence(page):
 
 
 def test_nothing_is_fetched(page):
-    assert not re.search(r"""(src|href)\s*=\s*["'](?!\#)""", page)
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!\#|data:image/png)""", page)
     assert "url(" not in page.replace("url(#", "")
     assert "<script" not in page
     assert "@import" not in page
@@ -63,6 +67,64 @@ def test_a_zero_shot_sweep_has_a_page(tmp_path):
     page = report(zero_shot_table(), plan, tmp_path / "r.html", title="t", sweep="s").read_text()
     assert "hvg beats scgpt on pbmc68k_reduced." in page
     assert "<svg" in page
+
+
+@pytest.fixture
+def points():
+    """Three models' cells on a plane; a twentieth type, and two batches."""
+    rng = np.random.default_rng(0)
+    cells = pd.DataFrame(
+        {
+            "x": rng.normal(size=300),
+            "y": rng.normal(size=300),
+            "cell_type": [f"type {i % 20}" for i in range(300)],
+            "batch": [f"batch {i % 2}" for i in range(300)],
+        }
+    )
+    about = {"task": "clustering", "dataset": "pbmc68k_reduced", "seed": 0}
+    return pd.concat([cells.assign(model=m, **about) for m in ("hvg", "pca", "scgpt")])
+
+
+def test_maps_are_coloured_by_type_and_by_batch(points):
+    drawn = svg(maps(points))
+    ElementTree.fromstring(drawn)
+    assert drawn.count("<image") == 6  # points are pictures, and all else is shapes
+    assert drawn.count(">hvg<") == 2
+    assert ">type 2<" in drawn
+    assert ">4 smaller ones<" in drawn
+    assert ">batch 1<" in drawn
+    alone = svg(maps(points.assign(batch="one")))
+    assert alone.count("<image") == 3
+
+
+def test_what_trials_kept_is_found_once_for_each_model(tmp_path, points):
+    table = zero_shot_table()
+    (tmp_path / "sweeps").mkdir()
+    for trial in table.query("seed > 0 and model != 'pca'")["trial_id"].unique():
+        (tmp_path / "artifacts" / trial).mkdir(parents=True)
+        own = points[["x", "y", "cell_type", "batch"]].head(4).assign(x=int(trial[-2:], 16))
+        own.to_parquet(tmp_path / "artifacts" / trial / "umap.parquet")
+    found = kept(table, "umap.parquet", tmp_path)
+    assert found.groupby("model").size().to_dict() == {"hvg": 4, "scgpt": 4}
+    assert set(found["seed"]) == {1}  # the lowest that kept one
+    assert set(found["dataset"]) == {"pbmc68k_reduced"}
+    assert kept(table, "nothing.parquet", tmp_path).empty
+
+
+def test_controls_are_named_and_scores_are_read_between_them(tmp_path, points):
+    table = zero_shot_table()
+    controls = {"hvg": "floor", "pca": "ceiling"}
+    page = report(
+        *(table, [], tmp_path / "r.html"),
+        title="t", sweep="s", manifest={"controls": controls}, points=points,
+    ).read_text()  # fmt: skip
+    assert "pca (ceiling)" in page
+    assert "hvg (floor)" in page
+    assert "rescaled AvgBIO" in page
+    assert "1.000 ±" in page
+    assert "UMAP of each model" in page
+    assert page.count("<image") == 2  # scgpt by type and by batch: controls are not drawn
+    test_nothing_is_fetched(page)
 
 
 @pytest.mark.parametrize("plan", [[], PLAN[:1]])

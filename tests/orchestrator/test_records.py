@@ -95,10 +95,10 @@ def test_a_settled_trial_is_not_run_again(tmp_path):
 
 
 def test_an_error_is_an_outcome_with_its_trace(tmp_path):
-    trial = Trial("logreg", "annotation", "toy", 0, 1.0, {"C": -1.0})
+    trial = Trial("logreg", "annotation", "toy", 0, 1.0, {"folds": 1})
     found = execute(trial, tmp_path, code_version="test")
     assert found["status"] == "failed"
-    assert "C" in found["reason"]
+    assert "fold" in found["reason"]
     assert "Traceback" in found["trace"]
     assert "Traceback" in Path(tmp_path / "artifacts" / trial.id / "log.txt").read_text()
     row = rows([found], "s", {trial.id: trial.spec()})

@@ -1,11 +1,14 @@
 """Sweeps: expanded before anything runs, the same way every time."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.sweep import Sweep, expanded, find_sweep
 from search_spaces.spaces import choice, grid, loguniform, randint, uniform
+from trainables import catalog
 
 
 def sweep(**changes):
@@ -100,3 +103,26 @@ def test_a_users_own_file_is_a_sweep(tmp_path):
     path.write_text("SWEEP = 1")
     with pytest.raises(LookupError, match="defines no sweep"):
         find_sweep(str(path))
+
+
+def test_a_sweeps_small_variant_is_asked_for_by_its_scale():
+    small = sweep(seeds=range(3))
+    paper = dataclasses.replace(sweep(datasets=["zheng68k"], small=small), name="table9")
+    assert paper.changed({"scale": "paper"}) == paper
+    chosen = paper.changed({"seeds": 2, "scale": "small"})
+    assert chosen.name == "table9-small"
+    assert chosen.datasets == ["toy"]
+    assert len(chosen.trials()) == 2
+
+
+def test_a_users_own_cells_go_through_the_small_variant_too():
+    own = catalog.dataset("pbmc68k_reduced")
+    paper = sweep(datasets=["zheng68k"], small=sweep()).on(own, name="table9-mine")
+    assert {t.dataset for t in paper.changed({"scale": "small"}).trials()} == {own.name}
+
+
+@pytest.mark.parametrize(("scale", "there"), [("small", "it has: paper"), ("tiny", "paper, small")])
+def test_a_scale_that_is_not_there_is_refused(scale, there):
+    paper = sweep(small=sweep() if scale == "tiny" else None)
+    with pytest.raises(LookupError, match=f"no scale '{scale}'.*{there}$"):
+        paper.changed({"scale": scale})

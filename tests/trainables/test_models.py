@@ -1,17 +1,11 @@
-"""What every model must keep to."""
-
-import pickle
+"""What single models must give; what all of them must keep to is in test_conformance."""
 
 import numpy as np
 import pytest
 
 from trainables import catalog
 from trainables.cells import open_cells, prepare, rows
-from trainables.protocols import Annotator, Embedder
 from trainables.splits import random_split
-
-ANNOTATORS = ["logreg", "mean", "pca+probe", "hvg+probe"]
-EMBEDDERS = ["pca", "hvg", "random_embedding", "harmony"]
 
 
 @pytest.fixture
@@ -27,54 +21,6 @@ def parts(cells):
         rows(cells, split.valid, labels=True),
         rows(cells, split.test, labels=False),
     )
-
-
-@pytest.mark.parametrize("name", ANNOTATORS)
-class TestAnnotators:
-    def test_names_every_cell_with_a_known_label(self, name, parts, ctx):
-        model = catalog.model(name)
-        assert isinstance(model, Annotator)
-        train, valid, test = parts
-        predicted = model.fit_predict(train, valid, test, ctx)
-        assert len(predicted.test) == test.n_obs
-        assert len(predicted.valid) == valid.n_obs
-        assert set(predicted.test) <= set(train.obs["cell_type"])
-
-    def test_gives_the_same_answer_twice_and_after_pickling(self, name, parts, ctx):
-        model = catalog.model(name)
-        first = model.fit_predict(*parts, ctx).test
-        again = pickle.loads(pickle.dumps(model)).fit_predict(*parts, ctx).test
-        assert (first == again).all()
-
-    def test_names_a_single_cell(self, name, parts, ctx):
-        train, valid, test = parts
-        predicted = catalog.model(name).fit_predict(train, valid, test[:1].copy(), ctx)
-        assert len(predicted.test) == 1
-
-    def test_learns_nothing_from_the_cells_it_is_tested_on(self, name, parts, ctx):
-        """Other test cells beside it must not change what is said of a cell."""
-        train, valid, test = parts
-        whole = catalog.model(name).fit_predict(train, valid, test, ctx).test
-        fewer = test[: test.n_obs // 2].copy()
-        half = catalog.model(name).fit_predict(train, valid, fewer, ctx).test
-        assert (whole[: len(half)] == half).all()
-
-
-@pytest.mark.parametrize("name", EMBEDDERS)
-class TestEmbedders:
-    def test_gives_each_cell_finite_coordinates(self, name, cells, ctx):
-        model = catalog.model(name)
-        assert isinstance(model, Embedder)
-        embedding = model.embed(cells, ctx)
-        assert embedding.shape[0] == cells.n_obs
-        assert embedding.dtype == np.float32
-        assert np.isfinite(embedding).all()
-
-    def test_never_reads_a_label(self, name, cells, ctx):
-        blind = rows(cells, np.arange(cells.n_obs), labels=False)
-        assert "cell_type" not in blind.obs
-        model = catalog.model(name)
-        assert (model.embed(blind, ctx) == model.embed(cells, ctx)).all()
 
 
 def test_logreg_is_the_authors_estimator(parts, ctx):

@@ -88,23 +88,6 @@ def test_all_cells_have_no_interval(cells, ctx):
     assert not [name for name in Clustering()(catalog.model("pca"), cells, ctx) if "ci_" in name]
 
 
-def test_controls_put_noise_at_zero_and_truth_at_one(cells, ctx):
-    class Noise:
-        def embed(self, cells, ctx):
-            return np.random.default_rng(1).normal(size=(cells.n_obs, 10)).astype(np.float32)
-
-    asked = Clustering(controls=True)
-    truth, noise = asked(Shown(cells, "cell_type"), cells, ctx), asked(Noise(), cells, ctx)
-    assert truth["rescaled/avg_bio"] == pytest.approx(1, abs=0.05)
-    assert noise["rescaled/avg_bio"] == pytest.approx(0, abs=0.05)
-    mixing = Integration(controls=True)
-    together = mixing(Shown(cells, "cell_type"), cells, ctx)
-    apart = mixing(Shown(cells, "batch"), cells, ctx)
-    for name in ("asw_label_batch", "asw_batch", "ilisi"):
-        assert together[f"rescaled/{name}"] == pytest.approx(1, abs=0.1)
-        assert apart[f"rescaled/{name}"] == pytest.approx(0, abs=0.1)
-
-
 def test_coordinates_for_a_picture_are_kept_when_asked_for(cells, keeping, kept):
     Clustering(umap=True)(catalog.model("pca"), cells, keeping)
     picture = kept["umap.parquet"]

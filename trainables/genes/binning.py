@@ -40,6 +40,19 @@ def quantile_bins(x: Any, n_bins: int = 51, draws: np.ndarray | None = None) -> 
     return bins
 
 
+def log2_bins(values: np.ndarray, top: int = 5) -> np.ndarray:
+    """scBERT's bins of natural-log log1p values: floor(log2(1 + x)), and `top` for all above.
+
+    In float32, as the authors' preprocess.py has them before `.long()` truncates
+    (dist_finetune.py:121-126): 0 is [0, 1), 1 is [1, 3), 2 is [3, 7), ...
+
+    >>> log2_bins(np.log1p(np.array([0, 0.9, 1, 2.9, 3, 1000]))).tolist()
+    [0, 0, 1, 1, 2, 5]
+    """
+    log2 = (np.asarray(values) / np.log(2)).astype(np.float32)
+    return np.minimum(log2, top).astype(np.int8)
+
+
 @njit(cache=True, nogil=True)
 def binned(
     values: np.ndarray,

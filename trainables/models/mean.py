@@ -14,7 +14,7 @@ from trainables.protocols import Card, Cells, Context, Predictions
 class Mean:
     """What can be had without looking at a single gene."""
 
-    card: ClassVar = Card(summary="the most frequent label of the training cells")
+    card: ClassVar = Card(summary="the most frequent label of the training cells", control="floor")
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """The training set's commonest label, first in the alphabet among equals."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,17 +21,25 @@ class PCA:
     card: ClassVar = Card(summary="principal components of log-normalised expression")
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
-        """cells x components; fitted on training rows alone where they are marked."""
+        """cells x components; fitted on training rows alone where they are marked.
+
+        Raises ValueError where there is no second cell or gene to find a component in.
+        """
+        ctx.saw("pca fit", cells.obs_names[fit_rows(cells)])
+        fitted = self.fitted(fit_values(cells), random_state(ctx.seed, "init"))
+        return np.asarray(fitted.transform(cells.X), dtype=np.float32)
+
+    def fitted(self, seen: Any, state: int) -> Any:
+        """scikit-learn's components of a sparse matrix, centred without making it dense."""
         from sklearn.decomposition import PCA as Components
 
-        ctx.saw("pca fit", cells.obs_names[fit_rows(cells)])
-        seen = fit_values(cells)
-        fitted = Components(
-            n_components=min(self.n_components, min(seen.shape) - 1),
-            svd_solver="arpack",  # centres without making the matrix dense
-            random_state=random_state(ctx.seed, "init"),
-        ).fit(seen)
-        return np.asarray(fitted.transform(cells.X), dtype=np.float32)
+        if min(seen.shape) < 2:
+            raise ValueError(
+                f"pca needs two cells and two genes for a component, and has {seen.shape[0]} cells"
+                f" x {seen.shape[1]} genes"
+            )
+        most = min(self.n_components, min(seen.shape) - 1)
+        return Components(n_components=most, svd_solver="arpack", random_state=state).fit(seen)
 
 
 MODEL = PCA

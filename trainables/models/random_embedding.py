@@ -17,7 +17,9 @@ class RandomEmbedding:
 
     n_components: int = 50
 
-    card: ClassVar = Card(summary="gaussian noise: an embedding that has looked at no gene")
+    card: ClassVar = Card(
+        summary="gaussian noise: an embedding that has looked at no gene", control="floor"
+    )
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x components; a cell's noise depends on the seed and its row alone."""

@@ -32,6 +32,7 @@ Loss = Callable[[np.ndarray, np.random.Generator], Tensor]
 Rate = Callable[[int], float]
 """The learning rate of epoch or step 0, 1, 2, ..."""
 Precision = Literal["float32", "bfloat16", "float16"]
+SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Plan:
     best: str = ""
     """The metric of `evaluate` whose first best epoch is kept, "-valid/loss" where less is better.
     Empty: the last epoch."""
-    save_every_s: float = 60.0
-    """Seconds between checkpoints inside an epoch; each epoch ends with one."""
+    save_every_s: float | None = None
+    """Seconds between checkpoints inside an epoch, by default `SAVE_EVERY_S`; each epoch ends with
+    one."""
 
 
 @dataclass
@@ -156,6 +158,7 @@ class Training:
         order = self.order()
         of_step = plan.batch * plan.accumulate
         per_epoch = math.ceil(len(order) / of_step)
+        every = SAVE_EVERY_S if plan.save_every_s is None else plan.save_every_s
         saved = time.monotonic()
         self.module.train()
         for step in range(at.step, per_epoch):
@@ -164,7 +167,7 @@ class Training:
             for parameters in self.optimizer.param_groups:
                 parameters["lr"] = lr
             total += self.step(order[step * of_step : (step + 1) * of_step], number)
-            if time.monotonic() - saved >= plan.save_every_s and step + 1 < per_epoch:
+            if time.monotonic() - saved >= every and step + 1 < per_epoch:
                 at.step, at.loss, saved = step + 1, total.item(), time.monotonic()
                 self.save()
         return total.item()

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from trainables.audit import audited, replayed
+from trainables.audit import audited, replayed, shown_labels
 from trainables.cells import rows
 from trainables.metrics import classification
 from trainables.paper_splits import paper_split
@@ -102,9 +102,10 @@ class Annotation:
         split = self.split(cells, ctx.seed, getattr(model, "draws", "logreg"))
         train = rows(cells, split.train, labels=True)
         valid = rows(cells, split.valid, labels=True)
-        test = rows(cells, split.test, labels=False)
+        shown = shown_labels(model)
+        test = rows(cells, split.test, labels=shown)
         # under the paper's protocol the reported cells are chosen on: stamped, not refused
-        hidden = () if split.selected_on_test else test.obs_names
+        hidden = () if split.selected_on_test or shown else test.obs_names
         watched = audited(ctx, hidden)
         predicted = model.fit_predict(train, valid, test, watched)
         if self.replay:

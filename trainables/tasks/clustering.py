@@ -37,8 +37,6 @@ class Clustering:
     """"louvain", "leiden", or the back-end's own."""
     max_cells: int = 100_000
     """Beyond that many cells a seeded draw of them is scored, with intervals."""
-    controls: bool = False
-    """Also score one-hot labels and noise, and rescale between them."""
     umap: bool = False
     """Also keep UMAP coordinates."""
 
@@ -79,7 +77,6 @@ class Clustering:
         return {
             **found,
             **(self.intervals(space, ctx) if len(scored) < cells.n_obs else {}),
-            **(self.rescaled(found, space, ctx) if self.controls else {}),
             "n_eval": len(scored),
             "n_classes": len(np.unique(space.labels)),
         }
@@ -96,15 +93,6 @@ class Clustering:
         parts = scib_partitions(space, self.clusters_by(), self.resolution == "guided")
         rng = stream(ctx.seed, "bootstrap")
         return interval(clustering_of(space, *parts), len(space.labels), rng)
-
-    def rescaled(self, found: Metrics, space: Space, ctx: Context) -> Metrics:
-        """Beside noise, the floor, and one-hot labels, the ceiling."""
-        noise = zero_shot.aimless(len(space.labels), ctx)
-        truth = zero_shot.perfect(space.labels, ctx)
-        floor, ceiling = (
-            self.scores(Space(control, space.labels, space.batches)) for control in (noise, truth)
-        )
-        return zero_shot.against_controls(found, floor, ceiling)
 
 
 TASK = Clustering

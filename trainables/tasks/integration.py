@@ -29,8 +29,6 @@ class Integration:
     """Whose definitions: "scib" (1.0.4) or "scib-metrics" (the package, an extra)."""
     max_cells: int = 100_000
     """Beyond that many cells a seeded draw of them is scored, with intervals."""
-    controls: bool = False
-    """Also score one-hot batches and perfectly mixed types, and rescale between them."""
     umap: bool = False
     """Also keep UMAP coordinates."""
 
@@ -73,7 +71,6 @@ class Integration:
         return {
             **found,
             **(self.intervals(space, ctx) if len(scored) < cells.n_obs else {}),
-            **(self.rescaled(found, space, ctx) if self.controls else {}),
             "n_eval": len(scored),
             "n_batches": len(np.unique(space.batches)),
         }
@@ -84,17 +81,6 @@ class Integration:
             return {}
         rng = stream(ctx.seed, "bootstrap")
         return interval(mixing_of(space), len(space.labels), rng)
-
-    def rescaled(self, found: Metrics, space: Space, ctx: Context) -> Metrics:
-        """Beside one-hot batches, the floor of mixing, and one-hot types, which mix them all."""
-        apart = zero_shot.perfect(space.batches, ctx)
-        mixed = zero_shot.perfect(space.labels, ctx)
-        floor, ceiling = (
-            integration_scores(Space(control, space.labels, space.batches), self.backend)
-            for control in (apart, mixed)
-        )
-        comparable = {name: value for name, value in found.items() if name in floor}
-        return zero_shot.against_controls(comparable, floor, ceiling)
 
 
 def can_be_told(labels: np.ndarray, batches: np.ndarray) -> bool:

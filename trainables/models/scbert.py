@@ -1,0 +1,338 @@
+"""scBERT: a Performer over all genes, pretrained to guess hidden bins, fine-tuned to name cells."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+
+from trainables.cells import fit_rows
+from trainables.genes.coexpression import positions
+from trainables.genes.panel import Panel
+from trainables.genes.variable import most_variable
+from trainables.metrics import classification
+from trainables.networks import MADE_BY
+from trainables.protocols import (
+    Card,
+    Cells,
+    Context,
+    Matrix,
+    Metrics,
+    Predictions,
+    Pretrained,
+)
+from trainables.scbert_files import OWN, Files, identity, keep
+from trainables.seeds import random_state, stream
+from trainables.store import Store
+
+if TYPE_CHECKING:
+    from trainables.networks.performer import ScBERTNetwork
+    from trainables.networks.training import Progress
+
+CHOICES = {
+    "stabiliser": ("per_cell", "paper"),
+    "trained": ("last", "second_to_last", "all"),
+    "class_weights": ("train", "paper", "none"),
+    "precision": ("bfloat16", "float16", "float32"),
+}
+
+
+@dataclass(frozen=True)
+class ScBERT:
+    """As Boiarsky et al. fine-tuned it (dist_finetune.py), save where the defaults say otherwise.
+
+    `weights`: "panglao" (the authors' checkpoint), a file or folder, "trial:<id>", or "none". What
+    is not given by weights is made of the training cells.
+
+    `gene2vec`: whether genes have positions. `positions` says which, where weights are "none" (the
+    paper's "no pretraining" keeps gene2vec): a `.npy` of genes x dim with the gene list beside it,
+    other weights whose positions are taken, or "coexpression", ours (`genes.coexpression`).
+
+    `n_genes`: the most variable genes only, 0 for all; weights bring their own list. `rescale` as
+    in `Panel.tokens`.
+    """
+
+    weights: str = "panglao"
+    gene2vec: bool = True
+    positions: str = ""
+    n_genes: int = 0
+    rescale: bool = True
+
+    epochs: int = 10
+    batch: int = 32
+    accumulate: int = 1
+    lr: float = 1e-4
+    """The peak of the schedule, `networks.training.warmup_cosine`, which is stepped once an epoch:
+    the first epoch runs at `min_lr`, and the peak is reached after `warmup` epochs."""
+    min_lr: float = 1e-6
+    warmup: int = 5
+    cycle: int = 15
+    clip: float = 0.0
+    """The largest gradient norm, 0 for any; the paper's fine-tuning has an inactive 1e6, its
+    pretraining 100."""
+    precision: str = "bfloat16"
+    """Of a GPU that has it; CPUs compute in float32, as the paper did."""
+
+    trained: str = "last"
+    """The one block that fine-tuning trains: Boiarsky et al.'s "last", or "second_to_last" as in
+    scBERT's own finetune.py; "all" freezes nothing."""
+    class_weights: str = "train"
+    """1 / count in the loss; "paper" counts the chosen-on cells too (dist_finetune.py:206),
+    "none" is scBERT's own."""
+    stabiliser: str = "per_cell"
+    """"paper": a cell's output depends on its batch; see `networks.performer.KernelAttention`."""
+    redraw: int = 0
+    """Random features are drawn anew every so many passes, in frozen blocks too; the paper's 1000.
+    0 keeps those of the weights, and the frozen blocks then say the same in every epoch."""
+
+    dim: int = 200
+    depth: int = 6
+    heads: int = 10
+    dim_head: int = 64
+    ff_mult: int = 4
+
+    prefix_mb: float = 256.0
+    """What the frozen blocks say of the cells is kept in the store where it is no larger."""
+
+    draws: ClassVar = "scbert"
+    card: ClassVar = Card(
+        summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",
+        gpus=1.0,
+        memory_gb=8.0,
+        citation="Yang et al. 2022, doi:10.1038/s42256-022-00534-z; fine-tuned as Boiarsky et al."
+        " 2024, doi:10.1038/s42256-024-00949-w",
+        licence="Apache-2.0; the authors' weights GPL-3.0",
+    )
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"scbert has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
+                )
+        if self.weights == "none" and self.gene2vec and not self.positions:
+            raise ValueError(
+                "scbert without weights needs to be told where genes lie: positions=FILE.npy (the"
+                " authors' gene2vec_16906.npy), positions='coexpression', or gene2vec=False"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Weights and positions by their content."""
+        return {"weights": identity(self.weights), "positions": identity(self.positions)}
+
+    def check(self, cells: Cells) -> None:
+        """Refuse files that do not fit, before anything runs: ValueError in one sentence.
+
+        NotApplicable for published weights that were not fetched. What another trial makes is
+        looked at when it is there.
+        """
+        named = [n for n in (self.weights, self.positions) if n not in OWN]
+        if any(n.startswith(MADE_BY) for n in named):
+            return
+        nowhere = Store(Path())
+        for name in named:
+            Files.find(name, nowhere).panel.aligned(cells)
+        if named:
+            self.loaded(self.panel(nowhere), nowhere, 0)
+
+    def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
+        """Fine-tune, keep the epoch of the best accuracy on `valid`, and name both other parts.
+
+        Under the task's protocol "paper" these are the reported cells, as in the paper, and the
+        task says so. Each epoch reports train/loss, lr, valid/accuracy and valid/macro_f1; notes
+        hold the epoch that was kept and how many genes of the network the cells lack.
+        """
+        from trainables.networks import cell_types
+
+        ctx.saw("scbert fit", train.obs_names)
+        ctx.saw("scbert choice of epoch", valid.obs_names)
+        panel, network = self.start(train, ctx)
+        names, y = np.unique(labels(train), return_inverse=True)
+        cell_types.with_head(network, len(names), ctx.seed)
+        first = cell_types.freeze(network, cast(Any, self.trained))
+        trunks = [
+            cell_types.Trunk(
+                network,
+                panel.tokens(part, rescale=self.rescale),
+                first,
+                self.trained != "all",
+                self.autocast,
+            )
+            for part in (train, valid, test)
+        ]
+        self.keep_prefixes(trunks[:2], ctx)
+        truth = labels(valid)
+
+        def evaluate() -> Metrics:
+            said = names[cell_types.classify(network, trunks[1], self.batch, self.autocast)]
+            scores = classification.scores(truth, said, np.unique(truth))
+            return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
+
+        weight = self.weight(y, truth, names)
+        loss = cell_types.named_loss(network, trunks[0], y, weight, self.redraw, ctx.seed)
+        done = self.trained_by(network, loss, train.n_obs, ctx, evaluate, "valid/accuracy")
+        said = [
+            names[cell_types.classify(network, trunk, self.batch, self.autocast)]
+            for trunk in trunks[1:]
+        ]
+        notes = {"epoch": float(done.best_epoch), "genes_absent": float(panel.absent(train))}
+        return Predictions(valid=said[0], test=said[1], notes=notes)
+
+    def embed(self, cells: Cells, ctx: Context) -> Matrix:
+        """cells x dim: the mean of a cell's encodings over all positions."""
+        from trainables.networks import performer
+
+        panel, network = self.start(cells, ctx)
+        tokens = panel.tokens(cells, rescale=self.rescale)
+        return performer.means(network, tokens, self.batch, self.autocast)
+
+    def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
+        """Learn to guess hidden bins (dist_pretrain.py), and guess those of `test`.
+
+        The last epoch is kept, as in the paper; `valid` only tells how it goes, each epoch. With
+        `epochs=0` the weights are asked as they are. What is hidden of a cell depends on the seed
+        and its tokens, and on nothing of the model.
+        """
+        from trainables.networks import masked_bins
+
+        ctx.saw("scbert pretraining", train.obs_names)
+        panel, network = self.start(train, ctx)
+        tokens = {
+            name: panel.tokens(part, rescale=self.rescale)
+            for name, part in (("train", train), ("valid", valid), ("test", test))
+        }
+        # one cell at a time where a cell's output depends on its batch, as the authors' notebook
+        batch = 1 if self.stabiliser == "paper" else self.batch
+
+        def guessed(part: str) -> tuple[np.ndarray, np.ndarray]:
+            rng = stream(ctx.seed, f"mask {part}")
+            return masked_bins.guessed(network, tokens[part], rng, batch, self.autocast)
+
+        def evaluate() -> Metrics:
+            asked, given = guessed("valid")
+            return {"valid/accuracy": float((asked == given).mean())}
+
+        network.requires_grad_(True)
+        if network.pos_emb is not None:
+            network.pos_emb.requires_grad_(False)
+        loss = masked_bins.hidden_loss(network, tokens["train"], self.redraw, ctx.seed)
+        self.trained_by(network, loss, train.n_obs, ctx, evaluate, "")
+        asked, given = guessed("test")
+        made = keep(network, panel, self.epochs, ctx.scratch / "weights") if self.epochs else None
+        return Pretrained(weights=made, asked=asked, given=given)
+
+    # ---- what these share ---------------------------------------------------------------------
+
+    def start(self, cells: Cells, ctx: Context) -> tuple[Panel, ScBERTNetwork]:
+        """The genes and the network, from files or from the cells that may be fitted on."""
+        rows = fit_rows(cells)
+        if self.source:
+            panel = self.panel(ctx.store)
+        else:
+            if self.n_genes:
+                ctx.saw("scbert choice of genes", cells.obs_names[rows])
+            columns = np.arange(cells.n_vars)
+            if self.n_genes:
+                columns = most_variable(cells, self.n_genes, "seurat", columns, rows)
+            panel = Panel(tuple(cells.var_names[columns]), "these cells")
+        network = self.loaded(panel, ctx.store, ctx.seed)
+        if self.weights == "none" and self.positions == "coexpression" and self.gene2vec:
+            ctx.saw("scbert positions", cells.obs_names[rows])
+            found = panel.aligned(cells)
+            x = cells.X[rows][:, found.columns]
+            placed = np.zeros((len(panel.genes), self.dim), dtype=np.float32)
+            placed[found.ids] = positions(x, self.dim, random_state(ctx.seed, "positions"))
+            network.place(placed)
+        return panel, network.to(ctx.device)
+
+    @property
+    def source(self) -> str:
+        """What brings the gene list: weights, else positions, "" where the cells do."""
+        named = self.weights if self.weights != "none" else self.positions
+        return "" if named in OWN or (self.weights == "none" and not self.gene2vec) else named
+
+    def panel(self, store: Store) -> Panel:
+        """The gene list of the files."""
+        return Files.find(self.source, store).panel
+
+    def loaded(self, panel: Panel, store: Store, seed: int) -> ScBERTNetwork:
+        """A network for this list, with what the files hold; the rest as initialised."""
+        from trainables.networks.performer import ScBERTNetwork, Size
+        from trainables.networks.training import seeded
+
+        sizes = {name: getattr(self, name) for name in ("dim", "depth", "heads", "dim_head")}
+        size = Size(len(panel.genes), ff_mult=self.ff_mult, gene2vec=self.gene2vec, **sizes)
+        with seeded(seed, "init"):
+            network = ScBERTNetwork(size, cast(Any, self.stabiliser))
+        if self.weights != "none":
+            Files.find(self.weights, store).load(network)
+        if self.gene2vec and self.positions not in OWN:
+            network.place(Files.find(self.positions, store).positions())
+        return network.eval()
+
+    def trained_by(
+        self, network: Any, loss: Any, rows: int, ctx: Context, evaluate: Any, best: str
+    ) -> Progress:
+        """The loop, with this model's settings."""
+        import torch
+
+        from trainables.networks.training import Plan, Training, trainable, warmup_cosine
+
+        plan = Plan(
+            self.epochs,
+            self.batch,
+            self.accumulate,
+            clip=self.clip or math.inf,
+            precision=self.autocast,
+            best=best,
+        )
+        return Training(
+            network,
+            loss,
+            rows,
+            plan,
+            ctx.seed,
+            torch.optim.Adam(trainable(network), lr=self.lr),
+            warmup_cosine(self.lr, self.min_lr, self.warmup, self.cycle),
+            evaluate=evaluate,
+            report=ctx.report,
+            checkpoint=ctx.checkpoints and ctx.checkpoints / "scbert.pt",
+            name="scbert",
+        ).run()
+
+    @property
+    def autocast(self) -> Any:
+        """The precision, as the loop takes it."""
+        return self.precision
+
+    def keep_prefixes(self, trunks: list[Any], ctx: Context) -> None:
+        """Compute what the frozen blocks say once, where that is the same in every epoch and fits.
+
+        It is not where random features are redrawn, nor where a cell's output depends on its batch.
+        """
+        size = sum(t.tokens.shape[0] * (t.tokens.shape[1] + 1) for t in trunks) * self.dim * 4
+        steady = self.stabiliser == "per_cell" and not self.redraw and self.trained != "all"
+        if not steady or size > self.prefix_mb * 2**20 or not trunks[0].first:
+            return
+        for trunk in trunks:
+            trunk.keep(ctx.store)
+
+    def weight(self, y: np.ndarray, valid: np.ndarray, names: np.ndarray) -> np.ndarray | None:
+        """The loss's weight of each class, or None."""
+        if self.class_weights == "none":
+            return None
+        counts = np.bincount(y, minlength=len(names))
+        if self.class_weights == "paper":
+            counts = counts + np.array([(valid == name).sum() for name in names])
+        return 1 / counts
+
+
+def labels(cells: Cells) -> np.ndarray:
+    """The cells' types."""
+    return cells.obs["cell_type"].astype(str).to_numpy()
+
+
+MODEL = ScBERT

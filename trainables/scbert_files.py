@@ -1,0 +1,114 @@
+"""scBERT's weights on disk: a checkpoint in the authors' layout, and the gene list beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainables.genes.panel import LIST, Panel, list_in
+from trainables.networks import MADE_BY
+from trainables.store import Store, digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainables.networks.performer import ScBERTNetwork
+
+OWN = ("", "none", "coexpression")
+"""What names no file."""
+ENDINGS = (".pth", ".pt", ".bin", ".safetensors", ".npy")
+POSITIONS = "pos_emb.emb.weight"
+
+
+@dataclass(frozen=True)
+class Files:
+    """A file of weights or positions, and the genes that its positions are of."""
+
+    file: Path
+    panel: Panel
+
+    @classmethod
+    def find(cls, named: str, store: Store) -> Files:
+        """Those of a name: a file, a folder with one such file, "trial:<id>", or a variant.
+
+        Raises ValueError or NotApplicable, in one sentence, where something is missing.
+        """
+        from trainables.networks import weights
+
+        place = weights.folder(named, store, "scbert")
+        if place.is_dir():
+            files = [file for file in sorted(place.iterdir()) if file.suffix in ENDINGS]
+            if len(files) != 1:
+                found = ", ".join(file.name for file in files) or "none"
+                raise ValueError(
+                    f"{place} must hold one file of weights ({', '.join(ENDINGS)}) and holds"
+                    f" {found}; name the file itself"
+                )
+            place = files[0]
+        return cls(place, Panel.read(place.parent))
+
+    def load(self, network: ScBERTNetwork) -> None:
+        """Put the weights into the network, every key accounted for; see `weights.load`."""
+        from trainables.networks import weights
+        from trainables.networks.performer import official
+
+        weights.load(network, weights.read(self.file), source=str(self.file), rename=official)
+
+    def positions(self) -> Tensor:
+        """Genes x dim: a `.npy` as it is, or the positions that weights hold.
+
+        Raises ValueError for a file that holds no such array.
+        """
+        import torch
+
+        from trainables.networks import weights
+
+        if self.file.suffix != ".npy":
+            state = weights.read(self.file)
+            if POSITIONS not in state:
+                raise ValueError(
+                    f"{self.file} has no positions ({POSITIONS}): it was pretrained without"
+                    " gene2vec; name another file, or set gene2vec=False"
+                )
+            return state[POSITIONS][:-1]
+        try:
+            found = np.load(self.file, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{self.file} cannot be read as an array ({error})") from None
+        if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
+            raise ValueError(f"{self.file} must hold genes x dimensions as real numbers")
+        return torch.from_numpy(found)
+
+
+def identity(named: str) -> str:
+    """What stands for a name in a trial's id: the content of the file and of its gene list."""
+    from trainables.networks import weights
+
+    if named in OWN:
+        return named
+    said = weights.identity(named, "scbert")
+    place = Path(named).expanduser()
+    if named.startswith(MADE_BY) or not weights.is_path(named) or not place.is_file():
+        return said
+    try:
+        genes = weights.fingerprint(list_in(place.parent))
+    except ValueError:  # said where the list is needed
+        return said
+    return f"sha256:{digest([said, genes])}"
+
+
+def keep(network: Any, panel: Panel, epochs: int, folder: Path) -> Path:
+    """Write a checkpoint in the authors' layout, and its gene list; the folder."""
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+    torch.save({"epoch": epochs, "model_state_dict": state}, folder / "scbert_pretrained.pth")
+    panel.write(folder)
+    return folder
+
+
+__all__ = ["LIST", "OWN", "Files", "identity", "keep"]

@@ -1,0 +1,137 @@
+"""Guess what was masked, after learning from cells without labels: Boiarsky et al., Table 3."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from trainables.audit import audited
+from trainables.cells import rows
+from trainables.networks import weights
+from trainables.protocols import Cells, Context, Metrics, Pretrained, Pretrainer
+from trainables.seeds import stream
+from trainables.splits import Split
+from trainables.tasks.annotation import Annotation
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Learn from the training cells of `annotation`, be asked about its test cells.
+
+    Cells are split exactly as `annotation` splits them under the same protocol, seed and shares,
+    so that who starts from these weights has pretrained on none of the cells it is tested on.
+    Cell types stratify that split and are handed to nobody. Cells without types are split at
+    random; under "paper" as dist_pretrain.py does, 5 % held out by `random_state=2021`, whatever
+    the seed.
+    """
+
+    protocol: str = "random"
+    test: float = 0.2
+    valid: float = 0.1
+
+    needs: ClassVar[type] = Pretrainer
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = "guess masked bins of unseen cells, and keep the weights"
+    headline: ClassVar[str] = "test/accuracy"
+
+    def __post_init__(self) -> None:
+        self.annotation()
+
+    def annotation(self) -> Annotation:
+        """The task whose split this is."""
+        return Annotation(protocol=self.protocol, test=self.test, valid=self.valid)
+
+    def described(self, cells: Cells | None = None) -> str:
+        """The split in words, for tables."""
+        if cells is None or "cell_type" in cells.obs:
+            return self.annotation().described(cells)
+        held = "5 % held out, random_state=2021" if self.protocol == "paper" else "random"
+        return f"{held}, without cell types"
+
+    def check(self, cells: Cells) -> None:
+        """Raise ValueError when these cells cannot be split like that."""
+        if "cell_type" in cells.obs:
+            self.annotation().check(cells)
+        elif self.protocol not in ("random", "paper"):
+            raise ValueError(f"protocol {self.protocol!r} needs cell types: name their column")
+        elif cells.n_obs < 3:
+            raise ValueError("pretraining needs at least three cells")
+
+    def split(self, cells: Cells, seed: int, draws: str) -> Split:
+        """Who is learnt from, looked at, and asked about."""
+        if "cell_type" in cells.obs:
+            return self.annotation().split(cells, seed, draws)
+        if self.protocol == "paper":
+            from sklearn.model_selection import train_test_split
+
+            train, held = train_test_split(
+                np.arange(cells.n_obs), test_size=0.05, random_state=2021
+            )
+            return Split(np.sort(train), np.sort(held), np.sort(held))
+        order = stream(seed, "split").permutation(cells.n_obs)
+        sizes = [max(1, round(cells.n_obs * share)) for share in (self.test, self.valid)]
+        test, valid, train = (np.sort(part) for part in np.split(order, np.cumsum(sizes)))
+        return Split(train, valid, test)
+
+    def __call__(self, model: Pretrainer, cells: Cells, ctx: Context) -> Metrics:
+        """test/ accuracy, macro_recall (over the bins that were masked), mse (of bins).
+
+        `test/constant`: the accuracy of the one bin that would do best everywhere, the paper's
+        "always the most common bin"; `most_common_bin` is the same, learnt from training cells.
+        Saves `bins.csv`: how often each bin was masked, said, and said rightly. Keeps the weights
+        in the store, for trials that start from "trial:<id>". Raises `audit.Leak` when a fitting
+        step saw a test cell.
+        """
+        split = self.split(cells, ctx.seed, getattr(model, "draws", "logreg"))
+        train, valid, test = (
+            rows(cells, part, labels=False) for part in (split.train, split.valid, split.test)
+        )
+        made = model.pretrain(train, valid, test, audited(ctx, self.hidden(split, test)))
+        if not len(made.asked):
+            raise ValueError("nothing was masked in the test cells: they express none of the genes")
+        if made.weights is not None and ctx.trial:
+            source = made.weights
+            ctx.store.get(
+                weights.recipe(ctx.trial),
+                lambda draft: shutil.copytree(source, draft, dirs_exist_ok=True) and None,
+            )
+        ctx.save("bins.csv", by_bin(made))
+        return scores(made) | {"n_train": len(split.train), "n_eval": len(split.test)}
+
+    def hidden(self, split: Split, test: Cells) -> tuple[str, ...]:
+        """The cells that no fitting step may see."""
+        return () if split.selected_on_test else tuple(test.obs_names)
+
+
+def scores(made: Pretrained) -> Metrics:
+    """The metrics of what was masked, under the names that tables show."""
+    asked, given = np.asarray(made.asked), np.asarray(made.given)
+    bins, counts = np.unique(asked, return_counts=True)
+    right = asked == given
+    return {
+        "test/accuracy": float(right.mean()),
+        "test/macro_recall": float(np.mean([right[asked == b].mean() for b in bins])),
+        "test/mse": float(np.mean((asked.astype(float) - given) ** 2)),
+        "test/constant": float(counts.max() / len(asked)),
+    }
+
+
+def by_bin(made: Pretrained) -> pd.DataFrame:
+    """A row a bin: how often it was masked, how often said, how often both."""
+    asked, given = np.asarray(made.asked), np.asarray(made.given)
+    bins = np.union1d(asked, given)
+    return pd.DataFrame(
+        {
+            "bin": bins,
+            "masked": [(asked == b).sum() for b in bins],
+            "said": [(given == b).sum() for b in bins],
+            "right": [((asked == b) & (given == b)).sum() for b in bins],
+        }
+    )
+
+
+TASK = Pretraining
