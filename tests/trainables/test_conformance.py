@@ -10,6 +10,8 @@ from trainables import catalog, conformance
 from trainables.conformance import ModelConformance
 from trainables.protocols import Card, Predictions
 
+SMALL_SCGPT = {"weights": "none", "layers": 1, "width": 16, "heads": 2, "hidden": 16, "epochs": 1}
+
 
 class TestLogReg(ModelConformance):
     name = "logreg"
@@ -61,6 +63,18 @@ class TestSCVI(ModelConformance):
     requires = ("scvi",)
     ordered = "minibatches are drawn by the row"
     tolerance = 1e-3
+
+
+class TestScGPT(ModelConformance):
+    name = "scgpt"
+    params = {**SMALL_SCGPT, "lr": 1e-3}
+    ordered = "it learns in the order of the cells"
+
+
+class TestScGPTGivenFewerGenes(ModelConformance):
+    name = "scgpt"
+    params = {**SMALL_SCGPT, "n_hvg": 60, "decoder": "gepc", "freeze": "embeddings"}
+    ordered = "it learns in the order of the cells"
 
 
 class TestProbe(ModelConformance):

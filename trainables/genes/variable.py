@@ -19,8 +19,8 @@ def most_variable(
 
     All of `among` where there are no more than that. "seurat_v3" looks at counts where there are
     any, as it should, and at X where not, as the papers' code does; the others look at X. Raises
-    LookupError when "seurat_v3" lacks its package, ValueError where the cells are too few, or too
-    alike, to rank genes by.
+    LookupError when "seurat_v3" lacks its package, and ValueError where the cells are too few, or
+    too alike, to rank genes by.
     """
     if len(among) <= n_genes:  # nothing to choose
         return among
@@ -50,7 +50,7 @@ def most_variable(
     except ValueError as error:  # of bins of mean expression that hold no gene
         why = str(error).splitlines()[0]
         raise ValueError(
-            f"no variable genes can be chosen among {seen.n_obs} cells ({why}); give more"
-            " cells, or take all genes with a larger number of them"
+            f"no variable genes can be chosen among {seen.n_obs} cells ({why}); give more cells, or"
+            " take all genes by asking for more of them"
         ) from error
     return among[table["highly_variable"].to_numpy()]

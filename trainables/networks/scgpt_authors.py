@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +19,18 @@ from trainables.networks.scgpt import Architecture, check_batch
 PACKAGE = "scgpt"
 
 
+def root() -> Path | None:
+    """The folder of the installed package, None where it is not; nothing is imported for it."""
+    try:
+        place = distribution(PACKAGE).locate_file(PACKAGE)
+    except PackageNotFoundError:
+        return None
+    return Path(str(place))
+
+
 def installed() -> bool:
-    """Whether the package is here; nothing of it is imported to find out."""
-    return find_spec(PACKAGE) is not None
+    """Whether the package is here."""
+    return root() is not None
 
 
 def authors_network(shape: Architecture) -> Any:
@@ -98,17 +107,15 @@ def submodule(name: str) -> ModuleType:
     That one wants torchtext, which no present torch can load, IPython and datasets; the modules
     themselves do not. Bare packages stand in while it is imported, and are gone afterwards.
     """
-    spec = find_spec(PACKAGE)
-    assert spec is not None
-    assert spec.origin is not None
-    root = Path(spec.origin).parent
+    place = root()
+    assert place is not None
     before = {k: v for k, v in sys.modules.items() if k.split(".")[0] == PACKAGE}
     for key in before:
         del sys.modules[key]
     try:
         for package in (PACKAGE, *(f"{PACKAGE}.{part}" for part in name.split(".")[:-1])):
             bare: Any = ModuleType(package)
-            bare.__path__ = [str(root.joinpath(*package.split(".")[1:]))]
+            bare.__path__ = [str(place.joinpath(*package.split(".")[1:]))]
             sys.modules[package] = bare
         with quiet():
             return importlib.import_module(f"{PACKAGE}.{name}")
