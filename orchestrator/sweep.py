@@ -247,7 +247,8 @@ def sweep_names() -> list[str]:
     package = importlib.import_module("search_spaces")
     found = pkgutil.walk_packages(package.__path__, "search_spaces.")
     paths = [m.name.removeprefix("search_spaces.").replace(".", "/") for m in found if not m.ispkg]
-    return sorted(path for path in paths if path != "spaces")
+    private = {path for path in paths if "/_" in path}  # what sweeps of a paper share
+    return sorted({*paths} - {"spaces"} - private)
 
 
 def find_sweep(name: str | Sweep) -> Sweep:
