@@ -94,15 +94,6 @@ class TestSCBERT(ModelConformance):
     ordered = "minibatches are drawn by the row"
 
 
-class TestSCGPT(ModelConformance):
-    name = "scgpt"
-    params = {
-        **{"weights": "none", "n_hvg": 20, "epochs": 2, "batch": 16, "lr": 1e-3},
-        **{"layers": 2, "width": 8, "heads": 2, "hidden": 8},
-    }
-    ordered = "minibatches are made by the row"
-
-
 class TestMostCommonBin(ModelConformance):
     name = "most_common_bin"
     params = {"n_genes": 20}
