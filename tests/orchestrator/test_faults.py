@@ -1,6 +1,9 @@
 """Models that fail, die or do not apply: each is an outcome, and the others go on."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
