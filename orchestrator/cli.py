@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.data_cli import app as data_app
+from orchestrator.models_cli import app as models_app
 
 app = typer.Typer(
     help="Does this foundation model beat logistic regression on my cells, and am I sure?",
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 
 FAILED, BAD_INPUT, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
 

@@ -119,6 +119,25 @@ def adding(dataset: str, files: Sequence[File]) -> str:
     return f"gauntlet data add {dataset} {' '.join(file.file for file in files)}"
 
 
+def unpacked(archive: Path, names: set[str], folder: Path) -> dict[str, Path]:
+    """Files of these names inside a zip, wherever in it, written to a folder.
+
+    Raises ValueError for a damaged zip.
+    """
+    found = {}
+    try:
+        with zipfile.ZipFile(archive) as box:
+            for member in box.infolist():
+                name = Path(member.filename).name
+                if name in names:
+                    with box.open(member) as packed, (folder / name).open("wb") as plain:
+                        shutil.copyfileobj(packed, plain, 1 << 20)
+                    found[name] = folder / name
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(damaged(archive)) from error
+    return found
+
+
 # ---- data sets --------------------------------------------------------------------------------
 
 
@@ -263,19 +282,7 @@ class Published:
         """Our files inside a zip, as Google Drive makes one of a folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder)))
-        ours = {file.file for file in self.files}
-        found = {}
-        try:
-            with zipfile.ZipFile(archive) as box:
-                for member in box.infolist():
-                    name = Path(member.filename).name
-                    if name in ours:
-                        with box.open(member) as packed, (folder / name).open("wb") as plain:
-                            shutil.copyfileobj(packed, plain, 1 << 20)
-                        found[name] = folder / name
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(damaged(archive)) from error
-        return found
+        return unpacked(archive, {file.file for file in self.files}, folder)
 
     def take(self, source: Path, path: Path, replace: bool) -> None:
         """Copy a file to its place, whole or not at all, and record its hash."""

@@ -10,15 +10,17 @@ from trainables import catalog, conformance
 from trainables.conformance import ModelConformance
 from trainables.protocols import Card, Predictions
 
+SMALL_SCGPT = {"weights": "none", "layers": 1, "width": 16, "heads": 2, "hidden": 16, "epochs": 1}
+
 
 class TestLogReg(ModelConformance):
     name = "logreg"
     params = {"Cs": (0.1, 1.0)}
 
 
-class TestFastLogReg(ModelConformance):
+class TestOptimum(ModelConformance):
     name = "logreg"
-    params = {"C": 0.1, "solver": "fast"}
+    params = {"C": 0.1, "solver": "optimum"}
 
 
 class TestMean(ModelConformance):
@@ -63,12 +65,38 @@ class TestSCVI(ModelConformance):
     tolerance = 1e-3
 
 
+class TestScGPT(ModelConformance):
+    name = "scgpt"
+    params = {**SMALL_SCGPT, "lr": 1e-3}
+    ordered = "it learns in the order of the cells"
+
+
+class TestScGPTGivenFewerGenes(ModelConformance):
+    name = "scgpt"
+    params = {**SMALL_SCGPT, "n_hvg": 60, "decoder": "gepc", "freeze": "embeddings"}
+    ordered = "it learns in the order of the cells"
+
+
 class TestProbe(ModelConformance):
     name = "pca+probe"
 
 
 class TestKNN(ModelConformance):
     name = "hvg+knn"
+
+
+class TestSCBERT(ModelConformance):
+    name = "scbert"
+    params = {
+        **{"weights": "none", "gene2vec": False, "n_genes": 20, "epochs": 2, "lr": 1e-3},
+        **{"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "ff_mult": 1},
+    }
+    ordered = "minibatches are drawn by the row"
+
+
+class TestMostCommonBin(ModelConformance):
+    name = "most_common_bin"
+    params = {"n_genes": 20}
 
 
 class TestPCABins(ModelConformance):

@@ -19,7 +19,8 @@ def most_variable(
 
     All of `among` where there are no more than that. "seurat_v3" looks at counts where there are
     any, as it should, and at X where not, as the papers' code does; the others look at X. Raises
-    LookupError when "seurat_v3" lacks its package.
+    LookupError when "seurat_v3" lacks its package, and ValueError where the cells are too few, or
+    too alike, to rank genes by.
     """
     if len(among) <= n_genes:  # nothing to choose
         return among
@@ -33,10 +34,23 @@ def most_variable(
 
     counted = flavor == "seurat_v3" and "counts" in cells.layers
     values = cells.layers["counts"] if counted else cells.X
-    seen: Any = ad.AnnData(X=values[fitted_on][:, among])
+    if len(fitted_on) < cells.n_obs:  # else nothing is copied
+        values = values[fitted_on]
+    if len(among) < cells.n_vars:
+        values = values[:, among]
+    seen: Any = ad.AnnData(X=values)
     seen.uns["log1p"] = {"base": None}
     how: Any = flavor
-    table: Any = sc.pp.highly_variable_genes(
-        seen, n_top_genes=n_genes, flavor=how, inplace=False, check_values=False
-    )
+    try:
+        if seen.n_obs < 2:
+            raise ValueError("a single cell has no variance")
+        table: Any = sc.pp.highly_variable_genes(
+            seen, n_top_genes=n_genes, flavor=how, inplace=False, check_values=False
+        )
+    except ValueError as error:  # of bins of mean expression that hold no gene
+        why = str(error).splitlines()[0]
+        raise ValueError(
+            f"no variable genes can be chosen among {seen.n_obs} cells ({why}); give more cells, or"
+            " take all genes by asking for more of them"
+        ) from error
     return among[table["highly_variable"].to_numpy()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from trainables.cells import fit_rows, fit_values
+from trainables.cells import fit_rows
+from trainables.genes.variable import most_variable
 from trainables.protocols import Card, Cells, Context, Matrix
 
 
@@ -29,35 +30,11 @@ class HVG:
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x genes, dense; genes chosen on training rows alone where they are marked."""
-        chosen = cells.X[:, self.chosen(cells, ctx)]
-        return np.asarray(chosen.toarray(), dtype=np.float32)
-
-    def chosen(self, cells: Cells, ctx: Context) -> np.ndarray:
-        """A mask of the genes; all of them where there are no more than are wanted.
-
-        Raises ValueError where the cells are too few, or too alike, to rank genes by.
-        """
-        import anndata as ad
-        import scanpy as sc
-
-        if cells.n_vars <= self.n_top_genes:
-            return np.ones(cells.n_vars, dtype=bool)
-        ctx.saw("hvg choice", cells.obs_names[fit_rows(cells)])
-        seen = ad.AnnData(X=fit_values(cells))
-        seen.uns["log1p"] = {"base": None}
-        try:
-            if seen.n_obs < 2:
-                raise ValueError("a single cell has no variance")
-            table: Any = sc.pp.highly_variable_genes(
-                seen, n_top_genes=self.n_top_genes, flavor=self.flavor, inplace=False
-            )
-        except ValueError as error:  # of bins of mean expression that hold no gene
-            why = str(error).splitlines()[0]
-            raise ValueError(
-                f"no variable genes can be chosen among {seen.n_obs} cells ({why}); give more"
-                " cells, or take all genes with a larger n_top_genes"
-            ) from error
-        return table["highly_variable"].to_numpy()
+        every, fitted_on = np.arange(cells.n_vars), fit_rows(cells)
+        if cells.n_vars > self.n_top_genes:
+            ctx.saw("hvg choice", cells.obs_names[fitted_on])
+        chosen = most_variable(cells, self.n_top_genes, self.flavor, every, fitted_on)
+        return np.asarray(cells.X[:, chosen].toarray(), dtype=np.float32)
 
 
 MODEL = HVG

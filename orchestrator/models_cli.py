@@ -1,0 +1,110 @@
+"""`gauntlet models`: the authors' weights, getting them, and what becomes of each of their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Fetch and check the weights of foundation models.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Variant = Annotated[str | None, typer.Option(help="Which weights [default: the model's first].")]
+
+
+@app.command()
+def fetch(
+    model: str,
+    variant: Variant = None,
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="A file that a browser saved, or a zip of them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put weights where trials find them: $GAUNTLET_WEIGHTS, or gauntlet-weights here.
+
+    Without --from it says where to download them and what to run then.
+
+    [dim]gauntlet models fetch scgpt --variant human[/dim]
+    [dim]gauntlet models fetch scgpt --variant human --from scGPT_human.zip[/dim]
+    """
+    from orchestrator.cli import print_json
+
+    weights = published(model, variant)
+    if from_:
+        weights.take(from_)
+    if weights.missing():
+        raise LookupError(weights.way())
+    found = weights.hashes()
+    if as_json:
+        return print_json({"folder": str(weights.folder), "sha256": found})
+    for name, sha256 in found.items():
+        typer.echo(f"{weights.folder / name}  sha256 {sha256}")
+    typer.echo(
+        f"complete; look at it with: gauntlet models check {model} --variant {weights.variant}"
+    )
+
+
+@app.command()
+def check(
+    model: str,
+    variant: Variant = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A folder of weights of your own instead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what becomes of every key of a weights file, and fail where one fits nowhere.
+
+    [dim]gauntlet models check scgpt --variant blood[/dim]
+    """
+    from orchestrator import show
+    from orchestrator.cli import CHECK_FAILED, print_json
+
+    known = published(model, variant)
+    if weights is None and known.missing():
+        raise LookupError(known.way())
+    if weights is not None and not weights.is_dir():
+        raise LookupError(f"there is no folder {weights}; give the folder that holds the weights")
+    try:
+        found = {} if weights else known.hashes()
+        fates = examined(model)(weights or known.folder)
+    except ValueError as error:
+        typer.secho(f"gauntlet: {error}", fg="red", err=True)
+        raise typer.Exit(CHECK_FAILED) from error
+    if as_json:
+        return print_json({"sha256": found, "keys": fates})
+    show.table("keys", fates)
+    for name, sha256 in found.items():
+        typer.echo(f"{name}  sha256 {sha256}")
+    typer.echo("every key is accounted for")
+
+
+def published(model: str, variant: str | None) -> Any:
+    """A model's weights of that name, or its first.
+
+    Raises LookupError for a model without published weights and for an unknown variant.
+    """
+    from trainables.catalog import find, unknown
+    from trainables.published_weights import PublishedWeights
+
+    cls = find("models", model)
+    if not hasattr(cls, "published"):
+        raise LookupError(f"{model} has no published weights to fetch")
+    chosen = variant or next(iter(cls.published))
+    if chosen not in cls.published:
+        raise LookupError(unknown(f"variant of {model}", chosen, list(cls.published)))
+    return PublishedWeights(model, chosen, cls.published[chosen], cls.files)
+
+
+def examined(model: str) -> Any:
+    """What tells the fate of each key of a folder of weights, for that model."""
+    from trainables.catalog import find
+
+    return find("models", model).examine

@@ -1,0 +1,37 @@
+"""What the zero-shot sweeps share: data sets, models, and a size for two cores and minutes."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from search_spaces.spaces import pretrained
+
+SEVERAL_BATCHES = ["pancreas_scib", "pbmc12k", "immune", "tabula_sapiens"]
+DATASETS = [*SEVERAL_BATCHES, "pbmc95k"]
+SEEDS = range(5)  # the paper has one run of each
+BASELINES = {"hvg": {}, "scvi": {}}
+
+# variable genes as the authors choose them for counts (PROTOCOLS 4.1)
+CHOICE = {"hvg_flavor": "seurat_v3"}
+EMBEDDER_CHOICE = {f"embedder.{key}": value for key, value in CHOICE.items()}
+
+
+def embedding(weights):
+    """An arm that embeds once for all tasks."""
+    return {"embedder.weights": weights, **EMBEDDER_CHOICE}
+
+
+# ---- small: pretrained on the unlabelled training cells ------------------------------------------
+
+SHAPE: dict[str, Any] = {"layers": 2, "width": 32, "heads": 4, "hidden": 64}
+OWN = pretrained("scgpt", weights="none", epochs=8, lr=3e-3, batch=16, max_length=256, **SHAPE)
+FRESH = {"weights": "none", **SHAPE}
+SMALL_EMBEDDERS = {
+    "scgpt+cached": {"embedder.weights": OWN},
+    "scgpt+cached/random": {f"embedder.{key}": value for key, value in FRESH.items()},
+}
+SMALL_BASELINES = {
+    "hvg": {},
+    "pca": {},
+    "random_embedding": {},
+    **({"scvi": {"max_epochs": 50}} if find_spec("scvi") else {}),  # where its extra is installed
+}

@@ -1,0 +1,32 @@
+"""Figure 3: does scGPT's embedding get better with more, or with nearer, cells to pretrain on?
+
+"random" is a fresh network, another for each seed; the paper has one.
+"""
+
+from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._shared import DATASETS, SEEDS, SMALL_EMBEDDERS, embedding
+
+ARMS = ("kidney", "blood", "human")
+SMALL = Sweep(
+    title="Does pretraining make a small scGPT's embedding any better?",
+    task="clustering",
+    datasets=["pbmc68k_reduced"],
+    seeds=range(3),
+    models=SMALL_EMBEDDERS,
+    analysis=[Comparison("scgpt+cached", "scgpt+cached/random", metric="avg_bio", margin=0.02)],
+)
+SWEEP = Sweep(
+    title="Does pretraining, and on what, make scGPT's embedding any better?",
+    task="clustering",
+    datasets=DATASETS,
+    seeds=SEEDS,
+    models={
+        "scgpt+cached/random": embedding("none"),
+        **{f"scgpt+cached/{name}": embedding(name) for name in ARMS},
+    },
+    analysis=[
+        Comparison(f"scgpt+cached/{name}", "scgpt+cached/random", metric="avg_bio", margin=0.02)
+        for name in ARMS
+    ],
+    small=SMALL,
+)

@@ -1,0 +1,30 @@
+"""Figure 4: the pancreas as each representation lays it out, coloured by type and by batch.
+
+"pca" stands for the paper's panel of all genes, which scanpy lays out by their components.
+"""
+
+from orchestrator.sweep import Sweep
+from search_spaces.kedzierska2023._shared import (
+    BASELINES,
+    SMALL_BASELINES,
+    SMALL_EMBEDDERS,
+    embedding,
+)
+
+SMALL = Sweep(
+    title="How do cells lie in each representation?",
+    task="clustering",
+    task_params={"umap": True},
+    datasets=["pbmc68k_reduced"],
+    seeds=[0],
+    models={**SMALL_BASELINES, **SMALL_EMBEDDERS},
+)
+SWEEP = Sweep(
+    title="How do the pancreas's cells lie in each representation?",
+    task="clustering",
+    task_params={"umap": True},
+    datasets=["pancreas_scib"],
+    seeds=[0],
+    models={"pca": {}, **BASELINES, "scgpt+cached": embedding("human")},
+    small=SMALL,
+)

@@ -1,0 +1,57 @@
+"""Figure 7: does scGPT give bins back better than an average does?
+
+The paper's average is one number for all genes ("scgpt+average/one"); each gene's own mean
+("scgpt+average") is the stronger one, and principal components are no foundation model.
+"""
+
+from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._shared import CHOICE, DATASETS, FRESH, OWN, SEEDS
+
+VARIANTS = {"random": "none", "kidney": "kidney", "blood": "blood", "human": "human"}
+SMALL = Sweep(
+    title="Does a small scGPT give bins back better than an average does?",
+    task="reconstruction",
+    datasets=["pbmc68k_reduced"],
+    seeds=range(3),
+    models={
+        "scgpt/gep": {"weights": OWN},
+        "scgpt/gepc": {"weights": OWN, "decoder": "gepc"},
+        "scgpt/random": FRESH,
+        "scgpt+average": {f"embedder.{key}": value for key, value in FRESH.items()},
+        "scgpt+average/one": {
+            "over": "all",
+            **{f"embedder.{key}": value for key, value in FRESH.items()},
+        },
+        "pca_bins": {},
+    },
+    analysis=[
+        Comparison(f"scgpt/{decoder}", other, metric="skill", margin=0.02)
+        for decoder in ("gep", "gepc")
+        for other in ("scgpt+average", "scgpt+average/one")
+    ],
+)
+SWEEP = Sweep(
+    title="Does scGPT give bins back better than an average does?",
+    task="reconstruction",
+    datasets=DATASETS,
+    seeds=SEEDS,
+    models={
+        **{
+            f"scgpt/{name}_{decoder}": {"weights": weights, "decoder": decoder, **CHOICE}
+            for name, weights in VARIANTS.items()
+            for decoder in ("gep", "gepc")
+        },
+        "scgpt+average": {f"embedder.{key}": value for key, value in CHOICE.items()},
+        "scgpt+average/one": {
+            "over": "all",
+            **{f"embedder.{key}": value for key, value in CHOICE.items()},
+        },
+        "pca_bins": {},
+    },
+    analysis=[
+        Comparison(f"scgpt/human_{decoder}", other, metric="skill", margin=0.02)
+        for decoder in ("gep", "gepc")
+        for other in ("scgpt+average", "scgpt+average/one")
+    ],
+    small=SMALL,
+)

@@ -1,0 +1,86 @@
+"""`gauntlet models` from the outside: the way to weights, and the fate of every key."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from trainables.networks.scgpt import Architecture
+from trainables.networks.scgpt_checkpoint import build, save
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A small checkpoint in the official layout, as a browser might have saved it."""
+    genes = [f"GENE{i}" for i in range(9)]
+    vocabulary = {token: i for i, token in enumerate([*genes, "<pad>", "<cls>", "<eoc>"])}
+    shape = Architecture(tokens=12, pad=9, width=8, heads=2, hidden=8, layers=1)
+    save(build(shape), vocabulary, 51, 1200, tmp_path / "made")
+    return tmp_path / "made"
+
+
+@pytest.fixture
+def models(gauntlet, tmp_path):
+    def run(*words, expect=0):
+        home = str(tmp_path / "weights")
+        return gauntlet("models", *words, expect=expect, GAUNTLET_WEIGHTS=home, COLUMNS="200")
+
+    return run
+
+
+def test_absent_weights_come_with_exact_instructions(models):
+    said = models("fetch", "scgpt", "--variant", "blood", expect=2).stderr
+    assert "1kkug5C7NjvXIwQGGaGoqXTk_Lb_pDrBU" in said
+    assert "best_model.pt, args.json, vocab.json" in said
+    assert "gauntlet models fetch scgpt --variant blood --from FILE" in said
+    assert "by hand" in models("check", "scgpt", expect=2).stderr
+
+
+def test_unknown_names_are_named(models):
+    assert "human, blood, kidney" in models("fetch", "scgpt", "--variant", "x", expect=2).stderr
+    assert "no published weights" in models("fetch", "pca", expect=2).stderr
+
+
+def test_a_zip_from_the_browser_is_taken_and_every_key_s_fate_told(models, made, tmp_path):
+    with zipfile.ZipFile(tmp_path / "scGPT_human.zip", "w") as box:
+        for path in made.iterdir():
+            box.write(path, f"scGPT_human/{path.name}")
+    models("fetch", "scgpt", "--from", tmp_path / "scGPT_human.zip")
+    told = json.loads(models("check", "scgpt", "--json").stdout)
+    fates = {row["key"]: row["fate"] for row in told["keys"]}
+    fused = "transformer_encoder.layers.0.self_attn.Wqkv.weight"
+    assert fates[fused] == f"loaded as {fused.replace('Wqkv.', 'in_proj_')}"
+    assert fates["cls_decoder.out_layer.bias"] == "starts anew"
+    assert set(told["sha256"]) == {"best_model.pt", "args.json", "vocab.json"}
+    assert "every key is accounted for" in models("check", "scgpt").stdout
+
+
+def test_weights_that_changed_since_they_were_first_seen_fail_the_check(models, made, tmp_path):
+    words = [word for name in made.iterdir() for word in ("--from", name)]
+    models("fetch", "scgpt", *words)
+    place = tmp_path / "weights" / "scgpt" / "human"
+    args = json.loads((place / "args.json").read_text())
+    (place / "args.json").write_text(json.dumps(args | {"dropout": 0.5}))
+    said = models("check", "scgpt", expect=3).stderr
+    assert "args.json has sha256" in said
+    assert "the file changed" in said
+
+
+def test_a_file_that_fits_nowhere_fails_the_check(models, made):
+    vocabulary = json.loads((made / "vocab.json").read_text())
+    (made / "vocab.json").write_text(json.dumps(vocabulary | {"ONE TOO MANY": 12}))
+    said = models("check", "scgpt", "--weights", made, expect=3).stderr
+    assert "13 tokens and the weights 12" in said
+    assert "no folder" in models("check", "scgpt", "--weights", "nowhere", expect=2).stderr
+
+
+def test_what_is_saved_is_the_authors_own_layout(made):
+    import torch
+
+    state = torch.load(made / "best_model.pt", weights_only=True)
+    assert not [key for key in state if "in_proj" in key or key.startswith("cls_decoder")]
+    assert state["transformer_encoder.layers.0.self_attn.Wqkv.weight"].shape == (24, 8)
+    args = json.loads((made / "args.json").read_text())
+    assert (args["pad_value"], args["mask_value"], args["n_bins"]) == (-2, -1, 51)
+    assert np.isclose(args["dropout"], 0.2)

@@ -1,0 +1,110 @@
+"""Weights that authors publish: how to get them, what is here, and whether they changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trainables.networks import weights
+from trainables.sources import unpacked
+from trainables.store import file_sha256
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """One variant of a model's weights, which only a browser gets."""
+
+    model: str
+    variant: str
+    page: str
+    files: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where they are, or would be."""
+        return weights.home() / self.model / self.variant
+
+    def missing(self) -> list[str]:
+        """The files that are not here yet."""
+        return [name for name in self.files if not (self.folder / name).is_file()]
+
+    def way(self) -> str:
+        """How to get them, in one sentence."""
+        return (
+            f"the weights {self.variant!r} of {self.model} can only be downloaded by hand: open"
+            f" {self.page}, download {', '.join(self.missing() or self.files)} or the whole folder"
+            f" as a zip, then run: gauntlet models fetch {self.model} --variant {self.variant}"
+            " --from FILE [--from FILE ...]"
+        )
+
+    def take(self, given: Sequence[Path]) -> None:
+        """Copy files that a browser saved, loose or in a zip, to their place; record new hashes.
+
+        Raises LookupError for files that are not there or not among ours, and ValueError for a
+        file that differs from the one recorded before.
+        """
+        for path in given:
+            if not path.is_file():
+                raise LookupError(f"there is no file {path}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
+            found: dict[str, Path] = {}
+            for path in given:
+                zipped = path.suffix == ".zip"
+                inside = unpacked(path, set(self.files), Path(scratch)) if zipped else {}
+                found |= inside or {path.name: path}
+            ours = {name: path for name, path in found.items() if name in self.files}
+            if not ours:
+                raise LookupError(
+                    f"{', '.join(found)} is no file of {self.model} {self.variant}; it consists of:"
+                    f" {', '.join(self.files)}"
+                )
+            for name, path in ours.items():
+                self.verify(name, file_sha256(path))
+                if path.absolute() != self.folder / name:
+                    draft = self.folder.parent / f"{name}.draft"
+                    shutil.copyfile(path, draft)
+                    draft.replace(self.folder / name)
+        self.hashes()
+
+    # ---- trust on first use -------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Path:
+        """Beside the folder: what lies inside is part of the weights' identity."""
+        return self.folder.with_name(f"{self.variant}.hashes.json")
+
+    def recorded(self) -> dict[str, dict[str, str]]:
+        """What was seen first of each file: its sha256, and since when."""
+        return json.loads(self.ledger.read_text()) if self.ledger.exists() else {}
+
+    def verify(self, name: str, sha256: str) -> None:
+        """Raise ValueError for a file that is not the one recorded."""
+        known = self.recorded().get(name)
+        if known and known["sha256"] != sha256:
+            raise ValueError(
+                f"{self.model} {self.variant}: {name} has sha256 {sha256[:12]}, but"
+                f" {known['sha256'][:12]} was recorded on {known['since'][:10]}: the file changed;"
+                f" get it back, or remove {self.ledger} if the new one is right"
+            )
+
+    def hashes(self) -> dict[str, str]:
+        """Every present file's sha256: recorded at first sight, compared ever after.
+
+        Raises ValueError, as `verify`, when one changed.
+        """
+        present = [name for name in self.files if (self.folder / name).is_file()]
+        found = {name: file_sha256(self.folder / name) for name in present}
+        for name, sha256 in found.items():
+            self.verify(name, sha256)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        new = {name: {"sha256": sha256, "since": since} for name, sha256 in found.items()}
+        draft = self.ledger.with_suffix(".draft")
+        draft.write_text(json.dumps(new | self.recorded(), indent=1, sort_keys=True))
+        draft.replace(self.ledger)
+        return found
