@@ -152,9 +152,9 @@ def checkpoints_of(storage: Path, trial_id: str) -> Path:
 
 def device(card: Card) -> str:
     """What a model's torch code runs on: a GPU where it takes one and the scheduler gave one."""
-    if not card.gpus or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    if not card.gpus:
         return "cpu"
-    import torch
+    import torch  # before `threads`: numba would raise a number that torch only read somewhere
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -228,6 +228,9 @@ class ScBERT:
 
     def start(self, cells: Cells, ctx: Context) -> tuple[Panel, ScBERTNetwork]:
         """The genes and the network, from files or from the cells that may be fitted on."""
+        import torch
+
+        torch.set_num_threads(ctx.cpus)  # numba raises it where scanpy chooses genes
         rows = fit_rows(cells)
         if self.source:
             panel = self.panel(ctx.store)
