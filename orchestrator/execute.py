@@ -8,6 +8,7 @@ import os
 import platform
 import resource
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -208,12 +209,23 @@ def log_to(path: Path) -> Iterator[None]:
             path.write_text(said.getvalue())
 
 
-def threads(cpus: int) -> contextlib.AbstractContextManager:
+@contextlib.contextmanager
+def threads(cpus: int) -> Iterator[None]:
     """As many BLAS and OpenMP threads as the trial was given cores: sums then round the same way
-    alone and among others."""
+    alone and among others. Libraries that the trial is the first to load read their environment."""
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(limits=cpus)
+    asked = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(cpus)
+    try:
+        with threadpool_limits(limits=cpus):
+            if torch := sys.modules.get("torch"):
+                torch.set_num_threads(cpus)  # its own number stands above OpenMP's
+            yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if asked is not None:
+            os.environ["OMP_NUM_THREADS"] = asked
 
 
 def save_table(path: Path, table: pd.DataFrame) -> None:

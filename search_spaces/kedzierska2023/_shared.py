@@ -1,6 +1,7 @@
 """What the zero-shot sweeps share: data sets, models, and a size for two cores and minutes."""
 
 from importlib.util import find_spec
+from typing import Any
 
 from search_spaces.spaces import pretrained
 
@@ -21,7 +22,7 @@ def embedding(weights):
 
 # ---- small: pretrained on the unlabelled training cells ------------------------------------------
 
-SHAPE = {"layers": 2, "width": 32, "heads": 4, "hidden": 64}
+SHAPE: dict[str, Any] = {"layers": 2, "width": 32, "heads": 4, "hidden": 64}
 OWN = pretrained("scgpt", weights="none", epochs=8, lr=3e-3, batch=16, max_length=256, **SHAPE)
 FRESH = {"weights": "none", **SHAPE}
 SMALL_EMBEDDERS = {

@@ -1,6 +1,9 @@
 """Models that fail, die or do not apply: each is an outcome, and the others go on."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -161,3 +164,19 @@ def test_an_unreachable_tracking_server_costs_no_trial(gauntlet, sweep, tmp_path
     assert "gauntlet sync faults" in done.stdout
     synced = gauntlet("sync", "faults", "--storage", storage)
     assert "faults: 3 trials mirrored" in synced.stdout
+
+
+def test_torch_takes_the_cores_it_is_given_though_the_trial_is_the_first_to_load_it():
+    code = """
+from orchestrator.execute import threads
+with threads(1):
+    import torch
+    print(torch.get_num_threads())
+with threads(2):
+    print(torch.get_num_threads())
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == ["1", "2"]

@@ -18,9 +18,9 @@ class TestLogReg(ModelConformance):
     params = {"Cs": (0.1, 1.0)}
 
 
-class TestFastLogReg(ModelConformance):
+class TestOptimum(ModelConformance):
     name = "logreg"
-    params = {"C": 0.1, "solver": "fast"}
+    params = {"C": 0.1, "solver": "optimum"}
 
 
 class TestMean(ModelConformance):
@@ -83,6 +83,20 @@ class TestProbe(ModelConformance):
 
 class TestKNN(ModelConformance):
     name = "hvg+knn"
+
+
+class TestSCBERT(ModelConformance):
+    name = "scbert"
+    params = {
+        **{"weights": "none", "gene2vec": False, "n_genes": 20, "epochs": 2, "lr": 1e-3},
+        **{"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "ff_mult": 1},
+    }
+    ordered = "minibatches are drawn by the row"
+
+
+class TestMostCommonBin(ModelConformance):
+    name = "most_common_bin"
+    params = {"n_genes": 20}
 
 
 class TestPCABins(ModelConformance):

@@ -30,18 +30,11 @@ class HVG:
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x genes, dense; genes chosen on training rows alone where they are marked."""
-        chosen = cells.X[:, self.chosen(cells, ctx)]
-        return np.asarray(chosen.toarray(), dtype=np.float32)
-
-    def chosen(self, cells: Cells, ctx: Context) -> np.ndarray:
-        """The genes' columns; all of them where there are no more than are wanted.
-
-        Raises ValueError where the cells are too few, or too alike, to rank genes by.
-        """
         every, fitted_on = np.arange(cells.n_vars), fit_rows(cells)
         if cells.n_vars > self.n_top_genes:
             ctx.saw("hvg choice", cells.obs_names[fitted_on])
-        return most_variable(cells, self.n_top_genes, self.flavor, every, fitted_on)
+        chosen = most_variable(cells, self.n_top_genes, self.flavor, every, fitted_on)
+        return np.asarray(cells.X[:, chosen].toarray(), dtype=np.float32)
 
 
 MODEL = HVG

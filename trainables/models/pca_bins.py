@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from trainables.genes.binning import quantile_bins
-from trainables.models.hvg import HVG
+from trainables.genes.variable import most_variable
 from trainables.models.pca import PCA
 from trainables.protocols import Card, Cells, Context, Reconstruction
 from trainables.seeds import random_state
@@ -30,7 +30,8 @@ class PCABins:
 
     def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction:
         """Bins of scGPT's kind, ties to the highest; see `genes.binning.quantile_bins`."""
-        chosen = HVG(self.n_top_genes, "cell_ranger").chosen(cells, ctx)
+        genes, rows = np.arange(cells.n_vars), np.arange(cells.n_obs)
+        chosen = most_variable(cells, self.n_top_genes, "cell_ranger", genes, rows)
         asked = csr_matrix(cells.X[:, chosen])
         asked.data = quantile_bins(asked, self.n_bins).astype(np.float32)
         asked.eliminate_zeros()

@@ -93,24 +93,30 @@ class KernelAttention(FastAttention):
             return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, top: Tensor) -> Tensor:
-        """What each position of some heads reads."""
+        """What each position of some heads reads.
+
+        A feature is exp(.) + EPSILON, over the root of their number, which cancels; the EPSILON is
+        added to sums of features rather than to each.
+        """
         read = self.projected(q)
-        read = self.features(q, read, read.amax(dim=-1, keepdim=True))
-        kept = self.features(k, self.projected(k), top)
-        weight = read @ kept.sum(dim=-2).unsqueeze(-1)
-        return (read @ (kept.transpose(-1, -2) @ v)) / weight
+        read = self.exponential(q, read, read.amax(dim=-1, keepdim=True))
+        kept = self.exponential(k, self.projected(k), top)
+        total = kept.sum(dim=-2).unsqueeze(-1) + EPSILON * k.shape[-2]
+        context = kept.transpose(-1, -2) @ v + EPSILON * v.sum(dim=-2, keepdim=True)
+        both = torch.cat([context, total], dim=-1)
+        said = read @ both + EPSILON * both.sum(dim=-2, keepdim=True)
+        return said[..., :-1] / said[..., -1:]
 
     def projected(self, x: Tensor) -> Tensor:
         """The exponents before anything is subtracted: ... x positions x features."""
         return (x * x.shape[-1] ** -0.25) @ self.projection_matrix.T
 
-    def features(self, x: Tensor, projected: Tensor, top: Tensor) -> Tensor:
-        """Random features of the softmax kernel (Choromanski et al. 2021), positive."""
-        half = (x**2).sum(dim=-1, keepdim=True) * (x.shape[-1] ** -0.5 / 2)
-        ratio = self.projection_matrix.shape[0] ** -0.5
+    def exponential(self, x: Tensor, projected: Tensor, top: Tensor) -> Tensor:
+        """Positive features of the softmax kernel (Choromanski et al. 2021), save EPSILON."""
+        less = (x**2).sum(dim=-1, keepdim=True) * (x.shape[-1] ** -0.5 / 2) + top
         if torch.is_grad_enabled():
-            return ratio * (torch.exp(projected - half - top) + EPSILON)
-        return projected.sub_(half).sub_(top).exp_().add_(EPSILON).mul_(ratio)
+            return torch.exp(projected - less)
+        return projected.sub_(less).exp_()
 
     def top(self, k: Tensor, at_once: int) -> Tensor:
         """The keys' largest exponent, of each cell or of all: cells (or 1) x 1 x 1 x 1.

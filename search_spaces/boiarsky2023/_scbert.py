@@ -1,0 +1,63 @@
+"""What the scBERT sweeps share: the paper's settings, and a size for two cores and minutes."""
+
+from search_spaces.spaces import pretrained
+
+# dist_finetune.py and its command line in the authors' README
+FINE_TUNED = {
+    "epochs": 10,
+    "batch": 32,
+    "stabiliser": "paper",
+    "redraw": 1000,
+    "class_weights": "paper",
+    "precision": "float32",
+}
+# dist_pretrain.py; 17 epochs and batches of 8 from the text. The authors pretrained once
+PRETRAINED = {
+    "epochs": 17,
+    "batch": 8,
+    "accumulate": 60,
+    "clip": 100.0,
+    "stabiliser": "paper",
+    "redraw": 1000,
+    "precision": "float32",
+}
+
+
+def own_panglao(**params):
+    """Weights of our own from Panglao, for whoever lacks the authors'; GPU weeks."""
+    return pretrained("scbert", dataset="panglao", seed=2021, **{**PRETRAINED, **params})
+
+
+FULL = {"weights": "panglao", **FINE_TUNED}
+NO_PRETRAINING = {"weights": "none", "positions": "panglao", **FINE_TUNED}  # gene2vec stays
+NO_GENE2VEC = {
+    "weights": own_panglao(weights="none", gene2vec=False),
+    "gene2vec": False,
+    **FINE_TUNED,
+}
+
+# ---- small: a few hundred genes, two narrow blocks, a schedule that warms up in one epoch --------
+
+GENES = 200
+NARROW = {
+    "dim": 32,
+    "depth": 2,
+    "heads": 2,
+    "dim_head": 16,
+    "ff_mult": 2,
+    "lr": 3e-3,
+    "min_lr": 3e-4,
+    "warmup": 1,
+    "cycle": 20,
+    "rescale": False,
+}
+SMALL_PRETRAINED = {"weights": "none", "n_genes": GENES, "epochs": 4, "batch": 16, **NARROW}
+SMALL_FINE_TUNED = {"epochs": 6, "batch": 32, **NARROW}
+WITH = pretrained("scbert", positions="coexpression", **SMALL_PRETRAINED)
+WITHOUT = pretrained("scbert", gene2vec=False, **SMALL_PRETRAINED)
+
+SMALL_FULL = {"weights": WITH, **SMALL_FINE_TUNED}
+SMALL_NO_PRETRAINING = {"weights": "none", "positions": WITH, **SMALL_FINE_TUNED}
+SMALL_NO_GENE2VEC = {"weights": WITHOUT, "gene2vec": False, **SMALL_FINE_TUNED}
+SMALL_LOGREG = {"C": 1.0}
+SMALL_DATA = ["pbmc68k_reduced"]

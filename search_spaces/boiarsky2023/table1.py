@@ -1,0 +1,30 @@
+"""Table 1: annotation of blood cells with all labels, scBERT beside logistic regression.
+
+The hard CD8 cells are two rows of each trial's per_class.csv.
+"""
+
+from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._scbert import FULL, SMALL_DATA, SMALL_FULL, SMALL_LOGREG
+
+ANALYSIS = [
+    Comparison("scbert", "logreg", metric="test/accuracy", margin=0.01),
+    Comparison("scbert", "logreg", metric="test/macro_f1", margin=0.01),
+]
+SMALL = Sweep(
+    title="Does a small scBERT name blood cells better than logistic regression?",
+    task="annotation",
+    datasets=SMALL_DATA,
+    seeds=range(5),
+    models={"scbert": SMALL_FULL, "logreg": SMALL_LOGREG},
+    analysis=ANALYSIS,
+)
+SWEEP = Sweep(
+    title="Does scBERT name blood cells better than logistic regression?",
+    task="annotation",
+    task_params={"protocol": "paper"},
+    datasets=["zheng68k"],
+    seeds=range(10),
+    models={"scbert": FULL, "logreg": {"C": 0.1}},
+    analysis=ANALYSIS,
+    small=SMALL,
+)

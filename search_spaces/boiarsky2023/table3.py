@@ -1,0 +1,52 @@
+"""Table 3: masked bins guessed with and without gene2vec, on Panglao's held-out cells and on blood.
+
+Weights are pretrained on Panglao and then only asked (`epochs=0`).
+"""
+
+from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._scbert import (
+    GENES,
+    SMALL_DATA,
+    SMALL_PRETRAINED,
+    own_panglao,
+)
+
+ANALYSIS = [
+    Comparison("scbert", "scbert/no_gene2vec", metric="test/accuracy", margin=0.01),
+    Comparison("scbert", "most_common_bin", metric="test/accuracy", margin=0.01),
+    Comparison("scbert/no_gene2vec", "most_common_bin", metric="test/accuracy", margin=0.01),
+]
+ASKED = {"epochs": 0, "stabiliser": "paper", "precision": "float32"}
+SMALL = Sweep(
+    title="Does a small scBERT guess masked bins better than the commonest bin does?",
+    task="pretraining",
+    datasets=SMALL_DATA,
+    seeds=range(5),
+    models={
+        "scbert": {"positions": "coexpression", **SMALL_PRETRAINED},
+        "scbert/no_gene2vec": {"gene2vec": False, **SMALL_PRETRAINED},
+        "most_common_bin": {"n_genes": GENES},
+    },
+    analysis=ANALYSIS,
+)
+SWEEP = Sweep(
+    title="Does scBERT guess masked bins better than the commonest bin does?",
+    task="pretraining",
+    task_params={"protocol": "paper"},
+    datasets=["panglao", "zheng68k"],
+    seeds=[2021],
+    models={
+        "scbert": {
+            "weights": own_panglao(weights="none", positions="gene2vec"),
+            **ASKED,
+        },
+        "scbert/no_gene2vec": {
+            "weights": own_panglao(weights="none", gene2vec=False),
+            "gene2vec": False,
+            **ASKED,
+        },
+        "most_common_bin": {},
+    },
+    analysis=ANALYSIS,
+    small=SMALL,
+)
