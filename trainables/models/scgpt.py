@@ -279,10 +279,11 @@ class ScGPT:
     def zero_shot(self, cells: Cells, ctx: Context, *, mvc: bool) -> tuple[Run, Tokens]:
         """A network and the tokens of its most variable genes (ZS/data.py:161-242)."""
         run = self.run(cells, ctx, mvc=mvc)
-        if self.n_hvg:
+        if 0 < self.n_hvg < len(run.columns):
             fitted_on = fit_rows(cells)
             ctx.saw("scgpt variable genes", cells.obs_names[fitted_on])
-            chosen = most_variable(cells, self.n_hvg, self.hvg_flavor, run.columns, fitted_on)
+            counted = run.columns[expressed(cells, fitted_on)[run.columns]]
+            chosen = most_variable(cells, self.n_hvg, self.hvg_flavor, counted, fitted_on)
             run = run.only(chosen)
         return run, self.tokens(cells, run, ctx, self.max_length or ZERO_SHOT)
 
@@ -299,6 +300,13 @@ class ScGPT:
             cls_value=-2.0 if self.cls_value == "pad" else 0.0,
             longest=longest,
         )
+
+
+def expressed(cells: Cells, fitted_on: np.ndarray) -> np.ndarray:
+    """A mask of the genes with three counts or more in these rows: the authors' gene min_counts."""
+    values = cells.layers.get("counts", cells.X)
+    seen = values if len(fitted_on) == cells.n_obs else values[fitted_on]
+    return np.asarray(seen.sum(axis=0)).ravel() >= 3
 
 
 MODEL = ScGPT
