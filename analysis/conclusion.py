@@ -16,7 +16,8 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     from analysis.significance import compare_all
 
     manifest = planned(storage, sweep)
-    return compare_all(measured(manifest, storage), manifest["analysis"])
+    table = measured(manifest, storage)
+    return compare_all(table, comparable(manifest, table))
 
 
 def compared(
@@ -60,7 +61,7 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
     table = measured(manifest, storage)
     return report(
         table,
-        manifest["analysis"],
+        comparable(manifest, table),
         page,
         title=manifest["title"],
         sweep=name,
@@ -73,6 +74,15 @@ def measured(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
     """A sweep's table without the pretraining that its trials started from."""
     table = results(manifest["sweep"], storage)
     return table[table["task"] == manifest.get("task", table["task"])].reset_index(drop=True)
+
+
+def comparable(manifest: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The comparisons fixed beforehand, but for those of an arm whose trials are all to come.
+
+    `gauntlet run SWEEP --only ARM` leaves such a table behind.
+    """
+    waiting = set(manifest["models"]) - set(table["model"])
+    return [pair for pair in manifest["analysis"] if not waiting & {pair["a"], pair["b"]}]
 
 
 def known(name: str, column: Any, what: str) -> None:

@@ -20,6 +20,8 @@ from trainables.linear import with_ones
 
 TOLERANCE, MOST_STEPS = 1e-4, 100
 """scikit-learn's `tol` and `max_iter`, which the authors left as they are."""
+ANY_ORDER = {"reassoc", "contract"}
+"""Sums may be added up in any order; infinities keep their meaning."""
 FILLED = 0.3
 """Of how large a share of the cells a gene is kept with its zeros: reading on is that much quicker
 than looking up."""
@@ -77,7 +79,7 @@ def descend(indptr, indices, data, y, C, tolerance, key):
     """Newton steps from zero until the violation of optimality has shrunk by `tolerance`."""
     n_genes, n_cells = len(indptr) - 1, len(y)
     weights, odds = np.zeros(n_genes), np.ones(n_cells)  # odds: exp(w.x)
-    order, key_at = np.arange(n_genes), 624
+    order, key_at = np.arange(n_genes).astype(np.uint32), 624
     slope, bend = np.zeros(n_genes), np.zeros(n_genes)
     pushed = rest(indptr, indices, data, y, C)
     wrong, curve = residuals(odds, C)
@@ -126,7 +128,7 @@ def residuals(odds, C):
     return C * share, C * odds * share * share
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(inline="always")
 def sums(start, stop, indices, data, wrong, curve):
     """A gene's slope and curvature, without the penalty."""
     down, bend = 0.0, 0.0
@@ -144,7 +146,7 @@ def sums(start, stop, indices, data, wrong, curve):
     return down, bend
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def violation(slope, weight):
     """How far a gene is from optimal, given the loss's slope along it."""
     if weight > 0:
@@ -154,7 +156,7 @@ def violation(slope, weight):
     return max(-(slope + 1), slope - 1, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def look(
     indptr, indices, data, wrong, curve, pushed, weights, margin, order, slope, bend
 ):  # fmt: skip
@@ -173,7 +175,7 @@ def look(
     return n_active, worst, total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(inline="always")
 def dot(start, stop, indices, data, bent):
     """A gene's values times those of its cells."""
     total = 0.0
@@ -187,7 +189,7 @@ def dot(start, stop, indices, data, bent):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(inline="always")
 def move(start, stop, indices, data, curve, step, bent):
     """How far each cell's score moved, times its curvature, after a gene's weight moved."""
     column, cells = data[start:stop], indices[start:stop]
@@ -199,7 +201,7 @@ def move(start, stop, indices, data, curve, step, bent):
             bent[cells[at]] += np.float64(column[at]) * step * curve[cells[at]]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def settle(
     indptr, indices, data, curve, weights, slope, bend, order, n_active, enough, key, key_at
 ):  # fmt: skip
@@ -218,8 +220,8 @@ def settle(
         margin = worst_before / len(curve)
         while s < n_here:
             j = order[s]
-            here = slope[j] + (new[j] - weights[j]) * RIDGE
-            here += dot(indptr[j], indptr[j + 1], indices, data, bent)
+            # liblinear's ridge of 1e-12 times the step is below rounding, and left out here
+            here = slope[j] + dot(indptr[j], indptr[j + 1], indices, data, bent)
             off = violation(here, new[j])
             if off == 0 and new[j] == 0 and 1 - abs(here) > margin:
                 n_here -= 1
@@ -242,7 +244,7 @@ def settle(
     return new, sweeps, changed, key_at
 
 
-@njit(cache=True, nogil=True)
+@njit(inline="always")
 def newton(slope, bend, weight):
     """The step of one weight to its minimum under the penalty, at most `LONGEST`."""
     if slope + 1 < bend * weight:
@@ -277,7 +279,7 @@ def search(weights, new, slope, norm, odds, moved, y, C):
     return norm, False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def scores(indptr, indices, data, weights, n_cells):
     """w.x of every cell."""
     total, ones = np.zeros(n_cells), np.ones(n_cells)
