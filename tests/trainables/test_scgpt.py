@@ -198,6 +198,19 @@ def test_variable_genes_are_chosen_on_training_rows_alone(everyone, ctx):
     assert len(seen) == (marked.obs["split"] == "train").sum()
 
 
+def test_genes_that_the_training_rows_hardly_express_are_not_chosen_among(everyone, ctx):
+    """185 cells of pbmc3k express so few of its genes that scanpy's bins would be empty."""
+    rare = everyone.copy()
+    for values in (rare.X, rare.layers["counts"]):
+        values.data[np.isin(values.indices, np.arange(60)) & (np.arange(len(values.data)) > 50)] = 0
+        values.eliminate_zeros()
+    rare.layers["counts"].data[:] = 1
+    found = catalog.model("scgpt", {**FRESH, "n_hvg": 50}).reconstruct(rare, ctx)
+    counts = np.asarray(rare.layers["counts"].sum(axis=0)).ravel()
+    assert len(found.genes) == 50
+    assert (counts[rare.var_names.get_indexer(found.genes)] >= 3).all()
+
+
 # ---- what is frozen ----------------------------------------------------------------------------
 
 

@@ -54,3 +54,10 @@ def most_variable(
             " take all genes by asking for more of them"
         ) from error
     return among[table["highly_variable"].to_numpy()]
+
+
+def expressed(cells: Cells, fitted_on: np.ndarray) -> np.ndarray:
+    """A mask of the genes with three counts or more in these rows: scGPT's `min_counts`."""
+    values = cells.layers.get("counts", cells.X)
+    seen = values if len(fitted_on) == cells.n_obs else values[fitted_on]
+    return np.asarray(seen.sum(axis=0)).ravel() >= 3

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainables.cells import fit_rows
 from trainables.genes.tokens import Tokens, like, tokenized
-from trainables.genes.variable import FLAVORS, most_variable
+from trainables.genes.variable import FLAVORS, expressed, most_variable
 from trainables.genes.vocabulary import align, new_vocabulary
 from trainables.protocols import (
     Card,
@@ -61,7 +61,6 @@ class ScGPT:
     width: int = 512
     heads: int = 8
     hidden: int = 512
-
     n_hvg: int = 1200
     """Zero-shot: how many of the most variable genes; 0 takes all, as scGPT's embed_data does."""
     hvg_flavor: str = "cell_ranger"
@@ -74,7 +73,6 @@ class ScGPT:
     """Where equal values span several bins: "random" ones, the authors' way, or the "highest"."""
     decoder: str = "gep"
     """Reconstruction: from a gene's own output ("gep") or from the cell's embedding ("gepc")."""
-
     epochs: int = 0
     """0 is the authors' 20 in fine-tuning and 6 in pretraining; from scratch they took 30."""
     lr: float = 1e-4
@@ -93,7 +91,6 @@ class ScGPT:
     """Of mixed precision where the device is a GPU; a CPU computes in float32."""
     mask_ratios: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Pretraining: the share of values to hide, one of these for each batch."""
-
     draws: ClassVar[str] = "scgpt"
     published: ClassVar[dict[str, str]] = {
         "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
@@ -229,11 +226,9 @@ class ScGPT:
             network = build(shape, self.backend)
         if known:
             known.load_into(network)
-        names = np.asarray(cells.var_names, dtype=str)[genes.columns]
         n_bins = known.n_bins if known else 51
-        network = network.to(ctx.device)
-        found = (genes.columns, genes.ids, names)
-        return Run(network, vocabulary, n_bins, *found, ctx, self.precision)
+        found = (genes.columns, genes.ids, np.asarray(cells.var_names, dtype=str)[genes.columns])
+        return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""
@@ -279,11 +274,11 @@ class ScGPT:
     def zero_shot(self, cells: Cells, ctx: Context, *, mvc: bool) -> tuple[Run, Tokens]:
         """A network and the tokens of its most variable genes (ZS/data.py:161-242)."""
         run = self.run(cells, ctx, mvc=mvc)
-        if self.n_hvg:
+        if 0 < self.n_hvg < len(run.columns):
             fitted_on = fit_rows(cells)
             ctx.saw("scgpt variable genes", cells.obs_names[fitted_on])
-            chosen = most_variable(cells, self.n_hvg, self.hvg_flavor, run.columns, fitted_on)
-            run = run.only(chosen)
+            counted = run.columns[expressed(cells, fitted_on)[run.columns]]
+            run = run.only(most_variable(cells, self.n_hvg, self.hvg_flavor, counted, fitted_on))
         return run, self.tokens(cells, run, ctx, self.max_length or ZERO_SHOT)
 
     def tokens(self, cells: Cells, run: Run, ctx: Context, longest: int) -> Tokens:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from trainables.networks.inference import threads
 
-QUERIES = 256
-"""Computed at a time."""
+QUERIES, WEIGHTS = 256, 2**18
+"""Queries computed at a time, for as many heads as give about so many weights."""
 
 
 def dropped_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], p: float) -> Tensor:
@@ -41,15 +41,15 @@ class Dropped(torch.autograd.Function):
         lengths, p, seed = how
         out = torch.zeros_like(q)
 
-        def head(cell: int, h: int) -> None:
-            n, key = lengths[cell], seed + cell * q.shape[1] + h
-            keys, values = k[cell, h, :n].T, v[cell, h, :n]
+        def some_heads(cell: int, heads: slice) -> None:
+            n, key = lengths[cell], seed + cell * q.shape[1] + heads.start
+            keys, values = k[cell, heads, :n].mT, v[cell, heads, :n]
             for some in pieces(n):
-                weights = softmax(q[cell, h, some], keys)
-                drop(weights.numpy(), weights.numpy(), p, key, some.start)
-                torch.mm(weights, values, out=out[cell, h, some])
+                weights = softmax(q[cell, heads, some], keys)
+                drop(weights.numpy(), p, key, some.start)
+                out[cell, heads, some] = torch.bmm(weights, values)
 
-        for_each_head(head, q.shape)
+        for_heads(some_heads, q.shape, lengths)
         ctx.save_for_backward(q, k, v, out)
         ctx.how = how
         return out
@@ -58,31 +58,30 @@ class Dropped(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out = ctx.saved_tensors
         lengths, p, seed = ctx.how
-        grad = grads[0].contiguous()
+        grad = grads[0]
         dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
         scale = q.shape[-1] ** -0.5
 
-        def head(cell: int, h: int) -> None:
-            n, key = lengths[cell], seed + cell * q.shape[1] + h
-            keys, values = k[cell, h, :n], v[cell, h, :n]
+        def some_heads(cell: int, heads: slice) -> None:
+            n, key = lengths[cell], seed + cell * q.shape[1] + heads.start
+            keys, values = k[cell, heads, :n], v[cell, heads, :n]
             for some in pieces(n):
-                query, back = q[cell, h, some], grad[cell, h, some]
-                weights = softmax(query, keys.T)
-                slopes = torch.mm(back, values.T)
-                means = (back * out[cell, h, some]).sum(dim=1)
+                query, back = q[cell, heads, some], grad[cell, heads, some]
+                weights = softmax(query, keys.mT)
+                slopes = torch.bmm(back, values.mT)
+                means = (back * out[cell, heads, some]).sum(dim=-1)
                 drop_back(weights.numpy(), slopes.numpy(), means.numpy(), p, key, some.start)
-                dv[cell, h, :n].addmm_(weights.T, back)
-                torch.mm(slopes, keys, out=dq[cell, h, some]).mul_(scale)
-                dk[cell, h, :n].addmm_(slopes.T, query, alpha=scale)
+                dv[cell, heads, :n] += torch.bmm(weights.mT, back)
+                dq[cell, heads, some] = torch.bmm(slopes, keys) * scale
+                dk[cell, heads, :n] += torch.bmm(slopes.mT, query * scale)
 
-        for_each_head(head, q.shape)
+        for_heads(some_heads, q.shape, lengths)
         return dq, dk, dv, None, None, None
 
 
 def softmax(query: Tensor, keys: Tensor) -> Tensor:
-    """The weights of some queries: queries x keys."""
-    scores = torch.mm(query * query.shape[-1] ** -0.5, keys)
-    return torch.softmax(scores, dim=-1)
+    """The weights of some queries: heads x queries x keys."""
+    return torch.softmax(torch.bmm(query * query.shape[-1] ** -0.5, keys), dim=-1)
 
 
 def pieces(n: int) -> list[slice]:
@@ -90,21 +89,30 @@ def pieces(n: int) -> list[slice]:
     return [slice(start, min(start + QUERIES, n)) for start in range(0, n, QUERIES)]
 
 
-def for_each_head(head: Callable[[int, int], None], shape: torch.Size) -> None:
-    """Every head of every cell, each computed by one thread, as many at once as torch may use."""
+def for_heads(
+    some_heads: Callable[[int, slice], None], shape: torch.Size, lengths: Sequence[int]
+) -> None:
+    """Every head of every cell, few at once where a cell is long.
 
-    def alone(pair: tuple[int, int]) -> None:
+    One thread computes them, as many at once as torch may use.
+    """
+    todo = []
+    for cell, n in enumerate(lengths):
+        at_once = max(1, WEIGHTS // (min(n, QUERIES) * n))
+        starts = range(0, shape[1], at_once)
+        todo += [(cell, slice(start, min(start + at_once, shape[1]))) for start in starts]
+
+    def alone(part: tuple[int, slice]) -> None:
         with torch.no_grad():  # which every thread has for itself
-            head(*pair)
+            some_heads(*part)
 
-    pairs = [(cell, h) for cell in range(shape[0]) for h in range(shape[1])]
     workers = torch.get_num_threads()
     if workers == 1:
-        for pair in pairs:
-            alone(pair)
+        for part in todo:
+            alone(part)
         return
     with threads(1), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(alone, pairs))  # a list, so that errors are raised
+        list(pool.map(alone, todo))  # a list, so that errors are raised
 
 
 @njit(cache=True, nogil=True)
@@ -120,17 +128,22 @@ def bits_of(key: int, row: int, group: int) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def drop(weights: np.ndarray, out: np.ndarray, p: float, key: int, first: int) -> None:
-    """Weights with some dropped and the others larger by as much; `first` is the first row's."""
+def drop(weights: np.ndarray, p: float, key: int, first: int) -> None:
+    """Heads x queries x keys, in place: some dropped, the others larger by as much.
+
+    `key` is the first head's, `first` the first query's place.
+    """
     limit = np.uint64(round(p * 65536))
     larger = weights.dtype.type(65536 / (65536 - limit))
-    for i in range(weights.shape[0]):
-        for group in range(0, weights.shape[1], 4):
-            bits = bits_of(key, first + i, group)
-            for j in range(group, min(group + 4, weights.shape[1])):
-                kept = (bits & np.uint64(0xFFFF)) >= limit
-                out[i, j] = weights[i, j] * larger if kept else 0
-                bits >>= np.uint64(16)
+    heads, queries, keys = weights.shape
+    for h in range(heads):
+        for i in range(queries):
+            for group in range(0, keys, 4):
+                bits = bits_of(key + h, first + i, group)
+                for j in range(group, min(group + 4, keys)):
+                    kept = (bits & np.uint64(0xFFFF)) >= limit
+                    weights[h, i, j] *= larger if kept else weights.dtype.type(0)
+                    bits >>= np.uint64(16)
 
 
 @njit(cache=True, nogil=True)
@@ -140,11 +153,14 @@ def drop_back(
     """In place: weights become the dropped ones, slopes (of those) become slopes of scores."""
     limit = np.uint64(round(p * 65536))
     larger = weights.dtype.type(65536 / (65536 - limit))
-    for i in range(weights.shape[0]):
-        for group in range(0, weights.shape[1], 4):
-            bits = bits_of(key, first + i, group)
-            for j in range(group, min(group + 4, weights.shape[1])):
-                factor = larger if (bits & np.uint64(0xFFFF)) >= limit else weights.dtype.type(0)
-                slopes[i, j] = weights[i, j] * (slopes[i, j] * factor - means[i])
-                weights[i, j] *= factor
-                bits >>= np.uint64(16)
+    heads, queries, keys = weights.shape
+    for h in range(heads):
+        for i in range(queries):
+            for group in range(0, keys, 4):
+                bits = bits_of(key + h, first + i, group)
+                for j in range(group, min(group + 4, keys)):
+                    kept = (bits & np.uint64(0xFFFF)) >= limit
+                    factor = larger if kept else weights.dtype.type(0)
+                    slopes[h, i, j] = weights[h, i, j] * (slopes[h, i, j] * factor - means[h, i])
+                    weights[h, i, j] *= factor
+                    bits >>= np.uint64(16)

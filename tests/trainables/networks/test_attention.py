@@ -17,14 +17,19 @@ def inputs(dtype, shape=(2, 3, 300, 8)):
     return [torch.randn(shape, generator=rng, dtype=dtype, requires_grad=True) for _ in range(3)]
 
 
+def drawn(shape, key, first=0, dtype=np.float64):
+    """What weights of one are after dropping."""
+    weights = np.ones((1, *shape), dtype=dtype)
+    drop(weights, P, key, first)
+    return weights[0]
+
+
 def as_torch_would(q, k, v):
     """All weights and all draws written out."""
     factors = torch.zeros(2, 3, 300, 300, dtype=q.dtype)
     for cell, n in enumerate(LENGTHS):
         for head in range(3):
-            drawn = np.ones((n, n))
-            drop(drawn, drawn, P, SEED + cell * 3 + head, 0)
-            factors[cell, head, :n, :n] = torch.from_numpy(drawn)
+            factors[cell, head, :n, :n] = torch.from_numpy(drawn((n, n), SEED + cell * 3 + head))
     there = torch.arange(300) < torch.tensor(LENGTHS)[:, None]
     scores = (q @ k.transpose(-1, -2) * 8**-0.5).masked_fill(~there[:, None, None, :], -torch.inf)
     return (scores.softmax(dim=-1) * factors) @ v * there[:, None, :, None]
@@ -56,8 +61,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 def test_a_fifth_is_dropped_everywhere_alike():
-    factors = np.ones((400, 403), dtype=np.float32)
-    drop(factors, factors, P, 7, 0)
+    factors = drawn((400, 403), 7, dtype=np.float32)
     dropped = factors == 0
     assert set(np.unique(factors)) == {0, np.float32(65536 / (65536 - 13107))}
     assert dropped.mean() == pytest.approx(0.2, abs=0.004)
@@ -65,12 +69,10 @@ def test_a_fifth_is_dropped_everywhere_alike():
         assert np.abs(dropped.mean(axis=axis) - 0.2).max() < 0.11  # five standard errors
     both = (dropped[:, :-1] & dropped[:, 1:]).mean()
     assert both == pytest.approx(0.04, abs=0.003)
-    again = np.ones((100, 403), dtype=np.float32)
-    drop(again, again, P, 7, 300)
+    again = drawn((100, 403), 7, first=300, dtype=np.float32)
     np.testing.assert_array_equal(again, factors[300:])
-    other = np.ones((400, 403), dtype=np.float32)
-    drop(other, other, P, 8, 0)
-    assert (dropped & (other == 0)).mean() == pytest.approx(0.04, abs=0.003)
+    other = drawn((400, 403), 8) == 0
+    assert (dropped & other).mean() == pytest.approx(0.04, abs=0.003)
 
 
 def test_torch_s_seed_decides_the_draws():
