@@ -8,6 +8,7 @@ import pytest
 
 from trainables import catalog, conformance
 from trainables.conformance import ModelConformance
+from trainables.datasets.toy import Toy
 from trainables.protocols import Card, Predictions
 
 
@@ -61,6 +62,22 @@ class TestSCVI(ModelConformance):
     requires = ("scvi",)
     ordered = "minibatches are drawn by the row"
     tolerance = 1e-3
+
+
+class TestMostCommonBin(ModelConformance):
+    name = "most_common_bin"
+
+
+class TestScBERT(ModelConformance):
+    name = "scbert"
+    params = {
+        **{"weights": "none", "gene2vec": False, "epochs": 1, "warmup": 0, "batch": 64},
+        **{"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "trained": "all", "n_genes": 30},
+    }
+    tolerance = 1e-3
+
+    def dataset(self):
+        return Toy(n_cells=90, n_genes=60, name="few cells")
 
 
 class TestProbe(ModelConformance):
