@@ -26,6 +26,7 @@ from trainables.protocols import (
     Dataset,
     Embedder,
     NotApplicable,
+    Pretrainer,
     Reconstructor,
 )
 from trainables.splits import random_split
@@ -45,33 +46,38 @@ def opened(dataset: Dataset) -> Cells:
     return open_cells(prepare(dataset, Store(Path(shelf().name))))
 
 
-def parts(cells: Any, labels: str = "") -> tuple[Any, Any, Any]:
-    """Train, valid and test cells; test cells with wrong labels where "shuffled" asks for them."""
+def parts(cells: Any) -> tuple[Any, Any, Any]:
+    """Train, valid and test cells, as the task `annotation` hands them to a model."""
+    train, valid, test = split(cells)
+    shown = [rows(cells, index, labels=True) for index in (train, valid)]
+    return shown[0], shown[1], rows(cells, test, labels=False)
+
+
+def split(cells: Any) -> list[np.ndarray]:
+    """Row numbers of the three parts, also where there is but one class."""
     kinds = cells.obs["cell_type"].astype(str).to_numpy()
     if len(np.unique(kinds)) > 1:
-        split = random_split(kinds, 0)
-        at = split.train, split.valid, split.test
-    else:
-        at = tuple(np.array_split(np.arange(cells.n_obs), [cells.n_obs // 2, -cells.n_obs // 4]))
-    train, valid = (rows(cells, index, labels=True) for index in at[:2])
-    test = rows(cells, at[2], labels=False)
-    return train, valid, mislabelled(test, kinds[at[2]]) if labels else test
+        drawn = random_split(kinds, 0)
+        return [drawn.train, drawn.valid, drawn.test]
+    return np.array_split(np.arange(len(kinds)), [len(kinds) // 2, -len(kinds) // 4])
 
 
-def mislabelled(cells: Any, kinds: np.ndarray) -> Any:
-    """The cells with labels to read, all of them wrong."""
-    wrong = cells.copy()
-    wrong.obs["cell_type"] = pd.Categorical(np.roll(np.sort(kinds), len(kinds) // 2)[::-1])
-    return wrong
+def blind(cells: Any, index: np.ndarray, mislabelled: bool = False) -> Any:
+    """Cells that a model shall not see labels of: with none, or with wrong ones to read."""
+    some: Any = rows(cells, index, labels=False).copy()  # pyright: ignore[reportAttributeAccessIssue]
+    if mislabelled:
+        kinds = np.sort(cells.obs["cell_type"].astype(str).to_numpy()[index])
+        some.obs["cell_type"] = pd.Categorical(np.roll(kinds, len(kinds) // 2)[::-1])
+    return some
 
 
 def marked(cells: Any) -> Any:
     """All cells without labels, each marked with its part."""
-    everyone: Any = rows(cells, np.arange(cells.n_obs), labels=False)
-    everyone = everyone.copy()
-    everyone.obs["split"] = "train"
-    for part, name in zip(parts(cells)[1:], ("valid", "test"), strict=True):
-        everyone.obs.loc[part.obs_names, "split"] = name
+    everyone = blind(cells, np.arange(cells.n_obs))
+    marks = np.repeat("train", cells.n_obs).astype(object)
+    for name, index in zip(("valid", "test"), split(cells)[1:], strict=True):
+        marks[index] = name
+    everyone.obs["split"] = marks
     return everyone
 
 
@@ -80,22 +86,24 @@ def answers(
     cells: Any,
     ctx: Context,
     *,
-    labels: str = "",
+    mislabelled: bool = False,
     backwards: bool = False,
     test_cells: int | None = None,
 ) -> Answers:
     """All that a model says of cells, rows in the order of the cells whatever it was asked in."""
     turn = slice(None, None, -1 if backwards else 1)
     said: Answers = {}
+    train, valid, _ = parts(cells)
     if isinstance(model, Annotator):
-        train, valid, test = parts(cells, labels)
-        some = test[:test_cells][turn]
-        predicted = model.fit_predict(train, valid, some.copy(), ctx)
+        test = blind(cells, split(cells)[2], mislabelled)[:test_cells][turn].copy()
+        predicted = model.fit_predict(train, valid, test, ctx)
         said = {"test": np.asarray(predicted.test)[turn], "valid": np.asarray(predicted.valid)}
-    everyone: Any = rows(cells, np.arange(cells.n_obs), labels=False)
-    if labels:
-        everyone = mislabelled(everyone, cells.obs["cell_type"].astype(str).to_numpy())
-    return said | {k: v[turn] for k, v in embedded(model, everyone[turn].copy(), ctx).items()}
+    if isinstance(model, Pretrainer) and not backwards:  # what is masked goes by the row
+        unlabelled = [blind(cells, index, mislabelled) for index in split(cells)]
+        found = model.pretrain(unlabelled[0], unlabelled[1], unlabelled[2], ctx)
+        said |= {"masked": found.asked, "guessed": found.given}
+    everyone = blind(cells, np.arange(cells.n_obs), mislabelled)[turn].copy()
+    return said | {name: rows[turn] for name, rows in embedded(model, everyone, ctx).items()}
 
 
 def embedded(model: Any, cells: Any, ctx: Context) -> Answers:

@@ -78,6 +78,8 @@ def pretty(metric: str) -> str:
     ('macro F1', 'AvgBIO', 'validation accuracy')
     """
     part, _, name = metric.rpartition("/")
+    if name.endswith("_blind"):
+        return f"{pretty(metric.removesuffix('_blind'))}, blind"
     words = PRETTY.get(name, name.upper() if len(name) <= 3 else name.replace("_", " "))
     prefix = {"test": "", "valid": "validation "}.get(part, part + " " if part else "")
     return prefix + words

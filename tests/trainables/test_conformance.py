@@ -8,6 +8,7 @@ import pytest
 
 from trainables import catalog, conformance
 from trainables.conformance import ModelConformance
+from trainables.datasets.toy import Toy
 from trainables.protocols import Card, Predictions
 
 SMALL_SCGPT = {"weights": "none", "layers": 1, "width": 16, "heads": 2, "hidden": 16, "epochs": 1}
@@ -77,26 +78,28 @@ class TestScGPTGivenFewerGenes(ModelConformance):
     ordered = "it learns in the order of the cells"
 
 
+class TestMostCommonBin(ModelConformance):
+    name = "most_common_bin"
+
+
+class TestScBERT(ModelConformance):
+    name = "scbert"
+    params = {
+        **{"weights": "none", "gene2vec": False, "epochs": 1, "warmup": 0, "batch": 64},
+        **{"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "trained": "all", "n_genes": 30},
+    }
+    tolerance = 1e-3
+
+    def dataset(self):
+        return Toy(n_cells=90, n_genes=60, name="few cells")
+
+
 class TestProbe(ModelConformance):
     name = "pca+probe"
 
 
 class TestKNN(ModelConformance):
     name = "hvg+knn"
-
-
-class TestSCBERT(ModelConformance):
-    name = "scbert"
-    params = {
-        **{"weights": "none", "gene2vec": False, "n_genes": 20, "epochs": 2, "lr": 1e-3},
-        **{"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "ff_mult": 1},
-    }
-    ordered = "minibatches are drawn by the row"
-
-
-class TestMostCommonBin(ModelConformance):
-    name = "most_common_bin"
-    params = {"n_genes": 20}
 
 
 class TestPCABins(ModelConformance):
