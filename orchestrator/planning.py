@@ -31,10 +31,9 @@ class Plan:
         return [trial for trial in self.trials if trial.id not in self.done]
 
     def sources(self) -> dict[str, Dataset]:
-        """Every data set that a trial meets, by name; the sweep's own objects where it has them."""
-        own = {source.name: source for source in map(find_dataset, self.sweep.datasets)}
-        others = {trial.dataset for trial in self.trials} - set(own)
-        return own | {name: find_dataset(name) for name in sorted(others)}
+        """Every data set that a trial meets, by name."""
+        wanted = [*self.sweep.datasets, *self.sweep.pretraining_datasets()]
+        return {source.name: source for source in map(find_dataset, wanted)}
 
     def summary(self) -> dict[str, Any]:
         """The plan in numbers, ready for JSON."""

@@ -137,6 +137,19 @@ class Sweep:
         )
         return [*before, own]
 
+    def pretraining_datasets(self) -> list[str | Dataset]:
+        """The data sets that pretraining has of its own."""
+        waiting: list[Any] = [value for space in self.models.values() for value in space.values()]
+        found: list[str | Dataset] = []
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Tried):
+                waiting += value.values
+            elif isinstance(value, Pretraining):
+                waiting += value.params.values()
+                found += [] if value.dataset is None else [value.dataset]
+        return found
+
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `fractions`, `datasets`, `draws`, `task.x` or `MODEL.x`.
 

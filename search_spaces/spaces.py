@@ -91,7 +91,7 @@ def randint(low: int, high: int) -> Draw:
 def pretrained(
     model: str,
     *,
-    dataset: str | None = None,
+    dataset: str | Any = None,
     seed: int | None = None,
     task_params: Mapping[str, Any] | None = None,
     **params: Any,

@@ -6,9 +6,11 @@ import textwrap
 import pytest
 
 from analysis import results
-from orchestrator.planning import stages, with_needs
+from orchestrator.planning import plan, stages, with_needs
 from orchestrator.sweep import Sweep
 from search_spaces.spaces import grid, pretrained
+from trainables import catalog
+from trainables.datasets.toy import Toy
 
 TINY = {"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "ff_mult": 1, "batch": 32}
 MADE = {"weights": "none", "gene2vec": False, "n_genes": 20, "epochs": 1, **TINY}
@@ -46,6 +48,13 @@ def test_a_fixed_seed_or_data_set_pretrains_once_for_all():
     other = {"scbert": {"weights": pretrained("scbert", dataset="pbmc68k_reduced", **MADE)}}
     made = [t for t in sweep(other).trials() if t.task == "pretraining"]
     assert {trial.dataset for trial in made} == {"pbmc68k_reduced"}
+
+
+def test_a_sweep_knows_the_cells_that_only_pretraining_meets(tmp_path):
+    mine = Toy(n_cells=90, n_genes=60, name="mine")
+    weights = grid([pretrained("scbert", dataset=mine, **MADE), "none"])
+    planned = plan(sweep({"scbert": {"weights": weights, **USED}}), tmp_path)
+    assert planned.sources() == {"toy": catalog.dataset("toy"), "mine": mine}
 
 
 def test_pretraining_may_go_on_from_pretraining():
