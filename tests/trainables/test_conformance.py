@@ -94,6 +94,15 @@ class TestSCBERT(ModelConformance):
     ordered = "minibatches are drawn by the row"
 
 
+class TestGeneformer(ModelConformance):
+    name = "geneformer"
+    params = {
+        **{"weights": "none", "layers": 1, "width": 16, "heads": 2, "hidden": 16},
+        **{"max_length": 64, "epochs": 1, "lr": 1e-3, "warmup": 2},
+    }
+    ordered = "minibatches are drawn by the row"
+
+
 class TestMostCommonBin(ModelConformance):
     name = "most_common_bin"
     params = {"n_genes": 20}
