@@ -15,7 +15,6 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from trainables.genes.ranks import TARGET_SUM
-from trainables.genes.symbols import unversioned
 
 SPECIAL = {"v1": ("<pad>", "<mask>"), "v2": ("<pad>", "<mask>", "<cls>", "<eos>")}
 NAMES = {
@@ -65,8 +64,8 @@ class Dictionaries:
 
         Raises ValueError when no gene has a token.
         """
-        names = unversioned(np.asarray(var.index, dtype=str))
-        ids = np.asarray(var["ensembl_id"], dtype=str) if "ensembl_id" in var else names
+        names = bare(var.index)
+        ids = bare(var["ensembl_id"]) if "ensembl_id" in var else names
         tokens = np.full(len(names), -1, dtype=np.int64)
         medians = np.zeros(len(names))
         nameless, tokenless = [], []
@@ -92,6 +91,16 @@ class Dictionaries:
         for part, name in NAMES.items():
             with (folder / f"{name}.pkl").open("wb") as file:
                 pickle.dump(dict(getattr(self, part)), file, protocol=4)
+
+
+def bare(names: Any) -> np.ndarray:
+    """Ensembl ids without their version; symbols, which may have a dot too, as they are.
+
+    >>> bare(["ENSG00000000003.15", "RP11-206L10.2"]).tolist()
+    ['ENSG00000000003', 'RP11-206L10.2']
+    """
+    texts: Any = pd.Series(np.asarray(names, dtype=str), dtype=object).str
+    return texts.replace(r"^(ENS[A-Z]*G\d+)\..*$", r"\1", regex=True).to_numpy(dtype=object)
 
 
 def report(tokens: np.ndarray, nameless: list[str], tokenless: list[str]) -> str:
