@@ -7,7 +7,7 @@ import numpy as np
 
 from trainables.cells import fit_rows
 from trainables.protocols import Card, Cells, Context
-from trainables.seeds import random_state
+from trainables.seeds import borrowed
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class LinearSCVI:
         import scvi
 
         rows = fit_rows(cells)
+        if len(rows) < 2:
+            raise ValueError("linear_scvi cannot be fitted on fewer than two cells")
         ctx.saw("linear_scvi fit", cells.obs_names[rows])
         counts = ad.AnnData(X=cells.layers["counts"].copy())
         fitted = counts[rows].copy()
-        scvi.settings.seed = random_state(ctx.seed, "init")
-        scvi.model.LinearSCVI.setup_anndata(fitted)
-        model = scvi.model.LinearSCVI(fitted, n_latent=self.n_latent)
         quiet = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False}
-        model.train(self.max_epochs, default_root_dir=str(ctx.scratch), **quiet)
-        return np.asarray(model.get_latent_representation(counts), dtype=np.float32)
+        with borrowed(ctx.seed, "init") as scvi.settings.seed:
+            scvi.model.LinearSCVI.setup_anndata(fitted)
+            model = scvi.model.LinearSCVI(fitted, n_latent=self.n_latent)
+            model.train(self.max_epochs, default_root_dir=str(ctx.scratch), **quiet)
+            return np.asarray(model.get_latent_representation(counts), dtype=np.float32)
