@@ -297,3 +297,22 @@ def test_a_cell_without_known_genes_is_finite_and_asks_nothing(ctx):
         assert np.isfinite(model.embed(cells, ctx)).all()
         found = model.reconstruct(cells, ctx)
         assert np.diff(found.asked.indptr).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("specials", [(0, 0), (1, 1)])
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_padded_batch_embeds_as_each_cell_alone(ctx, monkeypatch, specials, pooling):
+    shape = catalog.model("geneformer", TINY).shape(SimpleNamespace(size=30, version="v1"))
+    run = Run(networks.built(shape, 0), ctx)
+    lengths = np.array([5, 2, 9])
+    ids = np.where(np.arange(9) < lengths[:, None], np.arange(27).reshape(3, 9) + 2, 0)
+    cells = Ranked(ids, lengths, specials)
+    alone = run.embedding(cells, 1, pooling)
+    together = [np.arange(3)]
+
+    def asked(answer, lengths, device, workers):
+        with torch.no_grad():
+            return [answer(rows) for rows in together]
+
+    monkeypatch.setattr(networks, "asked", asked)
+    np.testing.assert_allclose(run.embedding(cells, 1, pooling), alone, atol=1e-5)

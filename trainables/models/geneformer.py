@@ -170,14 +170,7 @@ class Geneformer:
         pooling = self.pooling or {"v1": "mean", "v2": "cls"}[known.version]
         if pooling == "cls" and known.version == "v1":
             raise ValueError("geneformer V1 has no <cls> to embed with; take pooling='mean'")
-        states = run.hidden_states(ranked, 1 if self.layer == "second_to_last" else 0)
-        rows = [
-            state[0]
-            if pooling == "cls"
-            else state[here if here.stop > here.start else slice(1)].mean(0)
-            for state, here in ((one, ranked.genes(i)) for i, one in enumerate(states))
-        ]
-        return np.stack(rows).astype(np.float32)
+        return run.embedding(ranked, 1 if self.layer == "second_to_last" else 0, pooling)
 
     def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction:
         """Ranks: the likeliest token of every place, nothing hidden (model_output.py:145-275, K8).

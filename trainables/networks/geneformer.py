@@ -184,8 +184,10 @@ class Run:
         ids, mask = cells.padded(rows)
         return ids.to(self.device), None if mask is None else mask.to(self.device)
 
-    def hidden_states(self, cells: Ranked, layer: int) -> list[np.ndarray]:
-        """Tokens x width of each cell after all but `layer` blocks, padding behind.
+    def hidden_states(
+        self, cells: Ranked, layer: int, pool: Callable[..., Tensor] = lambda states, mask: states
+    ) -> list[np.ndarray]:
+        """For each cell what `pool` makes of its tokens x width after all but `layer` blocks.
 
         The blocks behind are not computed: 1 is the authors' `emb_layer=-1`, `hidden_states[-2]`.
         """
@@ -194,14 +196,34 @@ class Run:
         encoder.layer = whole[: len(whole) - layer]
         try:
             return self.ask(
-                cells, lambda net, ids, mask: net.bert(ids, attention_mask=mask).last_hidden_state
+                cells,
+                lambda net, ids, mask: pool(net.bert(ids, attention_mask=mask)[0], mask),
             )
         finally:
             encoder.layer = whole
 
+    def embedding(self, cells: Ranked, layer: int, pooling: str) -> np.ndarray:
+        """cells x width: the first token's state ("cls"), or the mean over a cell's genes."""
+        before, behind = cells.specials
+
+        def mean(states: Tensor, mask: Tensor | None) -> Tensor:
+            longest = states.shape[1]
+            lengths = longest if mask is None else mask.sum(dim=1, keepdim=True)
+            place = torch.arange(longest, device=states.device).expand(states.shape[:2])
+            genes = (place >= before) & (place < lengths - behind)
+            genes = genes | (~genes.any(dim=1, keepdim=True) & (place == 0))  # a cell without
+            return (states * genes[..., None]).sum(dim=1) / genes.sum(dim=1, keepdim=True)
+
+        pool = mean if pooling == "mean" else lambda states, mask: states[:, 0]
+        return np.stack(self.hidden_states(cells, layer, pool)).astype(np.float32)
+
     def best_tokens(self, cells: Ranked) -> list[np.ndarray]:
         """The likeliest token of each position."""
-        return self.ask(cells, lambda n, ids, mask: n(ids, attention_mask=mask).logits.argmax(-1))
+
+        def best(net: Any, ids: Tensor, mask: Tensor | None) -> Tensor:
+            return net(ids, attention_mask=mask).logits.argmax(-1).int()
+
+        return self.ask(cells, best)
 
     def class_scores(self, cells: Ranked) -> np.ndarray:
         """cells x classes."""
