@@ -316,3 +316,20 @@ def test_a_padded_batch_embeds_as_each_cell_alone(ctx, monkeypatch, specials, po
 
     monkeypatch.setattr(networks, "asked", asked)
     np.testing.assert_allclose(run.embedding(cells, 1, pooling), alone, atol=1e-5)
+
+
+def test_a_legacy_file_with_positions_and_a_decoder_of_its_own_is_loaded_whole(tmp_path):
+    shape = catalog.model("geneformer", TINY).shape(SimpleNamespace(size=30, version="v1"))
+    made = networks.built(shape, 0)
+    state = made.state_dict() | {"bert.embeddings.position_ids": torch.arange(64)[None]}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    network = networks.built(shape, 1)
+    found = networks.load(network, tmp_path)
+    assert found.ignored in ((), ("bert.embeddings.position_ids",))
+    for key, value in made.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key])
+    embedding = network.bert.embeddings.word_embeddings.weight
+    assert network.cls.predictions.decoder.weight is embedding
+    torch.save({**state, "bert.surplus": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"bert\.surplus"):
+        networks.load(network, tmp_path)
