@@ -100,7 +100,8 @@ def published(model: str, variant: str | None) -> Any:
     chosen = variant or next(iter(cls.published))
     if chosen not in cls.published:
         raise LookupError(unknown(f"variant of {model}", chosen, list(cls.published)))
-    return PublishedWeights(model, chosen, cls.published[chosen], cls.files)
+    files = cls.files[chosen] if isinstance(cls.files, dict) else cls.files
+    return PublishedWeights(model, chosen, cls.published[chosen], files)
 
 
 def examined(model: str) -> Any:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -22,3 +27,35 @@ def stream(seed: int, purpose: str) -> np.random.Generator:
 def random_state(seed: int, purpose: str) -> int:
     """The same as one integer, for libraries that take `random_state`."""
     return int(stream(seed, purpose).integers(2**31))
+
+
+@contextlib.contextmanager
+def borrowed(seed: int, purpose: str) -> Iterator[int]:
+    """For libraries that draw from global generators: these are seeded, and afterwards as before.
+
+    Gives the seed, for those that want it too.
+
+    >>> before = random.getstate()
+    >>> with borrowed(3, "init"):
+    ...     first = random.random()
+    >>> with borrowed(3, "init"):
+    ...     random.random() == first
+    True
+    >>> random.getstate() == before
+    True
+    """
+    numbers, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch: Any = sys.modules.get("torch")
+    tensors = torch.get_rng_state() if torch else None
+    chosen = random_state(seed, purpose)
+    random.seed(chosen)
+    np.random.seed(chosen)  # noqa: NPY002
+    if torch:
+        torch.manual_seed(chosen)
+    try:
+        yield chosen
+    finally:
+        random.setstate(numbers)
+        np.random.set_state(arrays)  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(tensors)

@@ -15,8 +15,11 @@ CHOICE = {"hvg_flavor": "seurat_v3"}
 EMBEDDER_CHOICE = {f"embedder.{key}": value for key, value in CHOICE.items()}
 
 
+GENEFORMER = {"geneformer+cached": {"embedder.weights": "v1-10m"}}  # the six layers of the paper
+
+
 def embedding(weights):
-    """An arm that embeds once for all tasks."""
+    """An arm of scGPT that embeds once for all tasks."""
     return {"embedder.weights": weights, **EMBEDDER_CHOICE}
 
 
@@ -28,6 +31,17 @@ FRESH = {"weights": "none", **SHAPE}
 SMALL_EMBEDDERS = {
     "scgpt+cached": {"embedder.weights": OWN},
     "scgpt+cached/random": {f"embedder.{key}": value for key, value in FRESH.items()},
+}
+RANKS = {**SHAPE, "max_length": 256}
+GENEFORMER_OWN = pretrained(
+    "geneformer", weights="none", epochs=8, lr=3e-3, warmup=20, batch=16, **RANKS
+)
+GENEFORMER_FRESH = {"weights": "none", **RANKS}
+SMALL_GENEFORMERS = {
+    "geneformer+cached": {"embedder.weights": GENEFORMER_OWN},
+    "geneformer+cached/random": {
+        f"embedder.{key}": value for key, value in GENEFORMER_FRESH.items()
+    },
 }
 SMALL_BASELINES = {
     "hvg": {},

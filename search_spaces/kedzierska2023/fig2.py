@@ -1,4 +1,4 @@
-"""Figure 2: do cell types lie together in scGPT's embedding, beside HVG's and scVI's?
+"""Figure 2: do cell types lie together in scGPT's and Geneformer's embeddings, beside others'?
 
 scVI learns from the very cells, so it is not zero-shot.
 """
@@ -7,31 +7,35 @@ from orchestrator.sweep import Comparison, Sweep
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
     DATASETS,
+    GENEFORMER,
     SEEDS,
     SMALL_BASELINES,
     SMALL_EMBEDDERS,
+    SMALL_GENEFORMERS,
     embedding,
 )
 
 SMALL = Sweep(
-    title="Does a small scGPT's embedding keep cell types together better than baselines do?",
+    title="Do small foundation models keep cell types together better than baselines do?",
     task="clustering",
     datasets=["pbmc68k_reduced"],
     seeds=range(3),
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS},
+    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
     analysis=[
-        Comparison("scgpt+cached", other, metric="avg_bio", margin=0.02)
-        for other in ("hvg", "pca", "scgpt+cached/random")
+        Comparison(f"{model}+cached", other, metric="avg_bio", margin=0.02)
+        for model in ("scgpt", "geneformer")
+        for other in ("hvg", "pca", f"{model}+cached/random")
     ],
 )
 SWEEP = Sweep(
-    title="Does scGPT's embedding keep cell types together better than baselines do?",
+    title="Do foundation models keep cell types together better than baselines do?",
     task="clustering",
     datasets=DATASETS,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human")},
+    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
     analysis=[
-        Comparison("scgpt+cached", other, metric=metric, margin=0.02)
+        Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
+        for model in ("scgpt", "geneformer")
         for metric in ("avg_bio", "asw_label")
         for other in BASELINES
     ],

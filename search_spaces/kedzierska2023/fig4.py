@@ -6,8 +6,10 @@
 from orchestrator.sweep import Sweep
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
+    GENEFORMER,
     SMALL_BASELINES,
     SMALL_EMBEDDERS,
+    SMALL_GENEFORMERS,
     embedding,
 )
 
@@ -17,7 +19,7 @@ SMALL = Sweep(
     task_params={"umap": True},
     datasets=["pbmc68k_reduced"],
     seeds=[0],
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS},
+    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
 )
 SWEEP = Sweep(
     title="How do the pancreas's cells lie in each representation?",
@@ -25,6 +27,6 @@ SWEEP = Sweep(
     task_params={"umap": True},
     datasets=["pancreas_scib"],
     seeds=[0],
-    models={"pca": {}, **BASELINES, "scgpt+cached": embedding("human")},
+    models={"pca": {}, **BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
     small=SMALL,
 )

@@ -1,4 +1,4 @@
-"""Figure 5: do batches mix in scGPT's embedding, beside HVG's and scVI's?
+"""Figure 5: do batches mix in scGPT's and Geneformer's embeddings, beside HVG's and scVI's?
 
 The four data sets with several batches; scVI is told the batches.
 """
@@ -6,32 +6,36 @@ The four data sets with several batches; scVI is told the batches.
 from orchestrator.sweep import Comparison, Sweep
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
+    GENEFORMER,
     SEEDS,
     SEVERAL_BATCHES,
     SMALL_BASELINES,
     SMALL_EMBEDDERS,
+    SMALL_GENEFORMERS,
     embedding,
 )
 
 SMALL = Sweep(
-    title="Do batches mix in a small scGPT's embedding?",
+    title="Do batches mix in the embeddings of small foundation models?",
     task="integration",
     datasets=["toy"],
     seeds=range(3),
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS},
+    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
     analysis=[
-        Comparison("scgpt+cached", other, metric="asw_label_batch", margin=0.02)
-        for other in ("hvg", "pca", "scgpt+cached/random")
+        Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
+        for model in ("scgpt", "geneformer")
+        for other in ("hvg", "pca", f"{model}+cached/random")
     ],
 )
 SWEEP = Sweep(
-    title="Do batches mix in scGPT's embedding?",
+    title="Do batches mix in the embeddings of foundation models?",
     task="integration",
     datasets=SEVERAL_BATCHES,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human")},
+    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
     analysis=[
-        Comparison("scgpt+cached", other, metric="asw_label_batch", margin=0.02)
+        Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
+        for model in ("scgpt", "geneformer")
         for other in BASELINES
     ],
     small=SMALL,

@@ -19,3 +19,11 @@ def test_a_benchmark_runs_on_a_few_cells(script, tmp_path):
     for word in ("ours", "peer", "ratio"):
         assert word in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_tokens_are_compared_with_a_plain_loop():
+    command = [sys.executable, BENCHMARKS / "tokenise.py", "--cells", "40", "--rounds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr  # which it is not when outputs differ
+    for word in ("ours", "peer", "ratio", "Geneformer's ranks", "scGPT's quantile bins"):
+        assert word in done.stdout

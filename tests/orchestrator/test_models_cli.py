@@ -84,3 +84,42 @@ def test_what_is_saved_is_the_authors_own_layout(made):
     args = json.loads((made / "args.json").read_text())
     assert (args["pad_value"], args["mask_value"], args["n_bins"]) == (-2, -1, 51)
     assert np.isclose(args["dropout"], 0.2)
+
+
+def test_geneformer_s_way_names_its_folders_and_its_own_weights_pass_the_check(models, tmp_path):
+    said = models("fetch", "geneformer", expect=2).stderr
+    hub = "https://huggingface.co/ctheodoris/Geneformer/tree/main"
+    assert f"{hub}/Geneformer-V1-10M and {hub}/geneformer/gene_dictionaries_30m" in said
+    assert "config.json, model.safetensors, token_dictionary_gc30M.pkl" in said
+    assert "gauntlet models fetch geneformer --variant v1-10m --from FILE" in said
+    said = models("fetch", "geneformer", "--variant", "v2-316m", expect=2).stderr
+    assert f"{hub}/Geneformer-V2-316M and {hub}/geneformer, download" in said
+    assert "token_dictionary_gc104M.pkl" in said
+    given = [word for path in geneformer(tmp_path / "made") for word in ("--from", path)]
+    models("fetch", "geneformer", *given)
+    told = json.loads(models("check", "geneformer", "--json").stdout)
+    fates = {row["key"]: row["fate"] for row in told["keys"]}
+    assert fates["bert.embeddings.word_embeddings.weight"] == "loaded"
+    assert "every key is accounted for" in models("check", "geneformer").stdout
+
+
+def geneformer(folder):
+    """A small checkpoint by the names that files have at Hugging Face."""
+    from transformers import BertConfig
+
+    from trainables.genes.dictionaries import NAMES, Dictionaries
+    from trainables.networks.geneformer import built, save
+
+    tokens = {token: i for i, token in enumerate(["<pad>", "<mask>", "ENSG1", "ENSG2"])}
+    shape = BertConfig(
+        vocab_size=4,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=8,
+    )
+    save(built(shape, 0), Dictionaries(tokens, {"ENSG1": 1.0, "ENSG2": 2.0}), folder)
+    for name in NAMES.values():
+        (folder / f"{name}.pkl").rename(folder / f"{name}_gc30M.pkl")
+    return sorted(folder.iterdir())

@@ -102,6 +102,15 @@ class TestKNN(ModelConformance):
     name = "hvg+knn"
 
 
+class TestGeneformer(ModelConformance):
+    name = "geneformer"
+    params = {
+        **{"weights": "none", "layers": 1, "width": 16, "heads": 2, "hidden": 16},
+        **{"max_length": 64, "epochs": 1, "lr": 1e-3, "warmup": 2},
+    }
+    ordered = "minibatches are drawn by the row"
+
+
 class TestPCABins(ModelConformance):
     name = "pca_bins"
     params = {"n_top_genes": 60, "n_components": 5}

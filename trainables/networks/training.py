@@ -334,3 +334,19 @@ def exponential(start: float, decay: float) -> Rate:
     8.1e-05
     """
     return lambda i: start * decay**i
+
+
+def linear(peak: float, warmup: int, total: int) -> Rate:
+    """Up to `peak` over `warmup` steps, then down to nothing at `total`: transformers' "linear".
+
+    >>> rate = linear(1.0, warmup=2, total=6)
+    >>> [rate(step) for step in range(6)]
+    [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]
+    """
+
+    def rate(i: int) -> float:
+        if i < warmup:
+            return peak * i / warmup
+        return peak * max(0.0, (total - i) / max(1, total - warmup))
+
+    return rate

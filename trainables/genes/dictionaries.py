@@ -1,0 +1,217 @@
+"""Geneformer's dictionaries: each gene's token and median, and the ids that symbols stand for."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from trainables.genes.ranks import TARGET_SUM
+
+SPECIAL = {"v1": ("<pad>", "<mask>"), "v2": ("<pad>", "<mask>", "<cls>", "<eos>")}
+NAMES = {
+    "tokens": "token_dictionary",
+    "medians": "gene_median_dictionary",
+    "symbols": "gene_name_id_dict",
+}
+"""What the authors' files are called, with `_gc30M` (V1) or `_gc104M` (V2) behind in newer ones."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """For each column of some cells, its token (-1: none) and its median; and what was dropped."""
+
+    tokens: np.ndarray
+    medians: np.ndarray
+    report: str
+
+
+@dataclass(frozen=True)
+class Dictionaries:
+    """By Ensembl id, or by whatever name the cells have that they were made of."""
+
+    tokens: Mapping[str, int]
+    medians: Mapping[str, float]
+    symbols: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """ "v2" where cells begin with `<cls>` and end with `<eos>`, else "v1"."""
+        return "v2" if "<cls>" in self.tokens else "v1"
+
+    @property
+    def size(self) -> int:
+        """How many rows the embedding of tokens needs."""
+        return max(self.tokens.values()) + 1
+
+    def names(self, size: int) -> np.ndarray:
+        """The name of each of the network's `size` tokens, "" where a number is nobody's."""
+        names = np.full(size, "", dtype=object)
+        names[list(self.tokens.values())] = list(self.tokens)
+        return names
+
+    def found(self, var: pd.DataFrame, *, source: str) -> Found:
+        """Columns by their Ensembl id where `var` has one, else by their name, else by what the
+        name stands for in `symbols`.
+
+        Raises ValueError when no gene has a token.
+        """
+        names = bare(var.index)
+        ids = bare(var["ensembl_id"]) if "ensembl_id" in var else names
+        tokens = np.full(len(names), -1, dtype=np.int64)
+        medians = np.zeros(len(names))
+        nameless, tokenless = [], []
+        for i, (name, own) in enumerate(zip(names, ids, strict=True)):
+            meant = self.symbols.get(name, "")
+            known = [one for one in (own, name, meant) if one in self.tokens]
+            if known and self.medians.get(known[0], 0) > 0:
+                tokens[i], medians[i] = self.tokens[known[0]], self.medians[known[0]]
+            else:
+                (tokenless if known or meant or own.startswith("ENSG") else nameless).append(name)
+        if not (tokens >= 0).any():
+            there = [name for name in self.tokens if not name.startswith("<")][:3]
+            raise ValueError(
+                f"none of the {len(names):,} genes (such as {', '.join(names[:3])}) is in the"
+                f" dictionaries of {source}, whose genes are such as {', '.join(there) or 'none'};"
+                " name genes as they do, or put the authors' gene_name_id_dict beside them"
+            )
+        return Found(tokens, medians, report(tokens, nameless, tokenless))
+
+    def save(self, folder: Path) -> None:
+        """As the authors' files, by their names."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for part, name in NAMES.items():
+            with (folder / f"{name}.pkl").open("wb") as file:
+                pickle.dump(dict(getattr(self, part)), file, protocol=4)
+
+
+def bare(names: Any) -> np.ndarray:
+    """Ensembl ids without their version; symbols, which may have a dot too, as they are.
+
+    >>> bare(["ENSG00000000003.15", "RP11-206L10.2"]).tolist()
+    ['ENSG00000000003', 'RP11-206L10.2']
+    """
+    texts: Any = pd.Series(np.asarray(names, dtype=str), dtype=object).str
+    return texts.replace(r"^(ENS[A-Z]*G\d+)\..*$", r"\1", regex=True).to_numpy(dtype=object)
+
+
+def report(tokens: np.ndarray, nameless: list[str], tokenless: list[str]) -> str:
+    """How many genes have a token, and why the others were dropped.
+
+    >>> report(np.array([5, -1, -1]), ["FOO"], ["LINC1"])
+    '1 of 3 genes have a token; dropped: 1 without an Ensembl id (FOO), 1 without a token (LINC1)'
+    """
+    known = tokens[tokens >= 0]
+    words = [
+        f"{len(names):,} without {what} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+        for what, names in (("an Ensembl id", nameless), ("a token", tokenless))
+        if names
+    ]
+    said = f"{len(known):,} of {len(tokens):,} genes have a token"
+    said += f"; dropped: {', '.join(words)}" if words else ""
+    shared = len(known) - len(np.unique(known))
+    return said + (f"; {shared:,} share theirs with another, and keep it twice" if shared else "")
+
+
+def read(folder: Path) -> Dictionaries:
+    """The dictionaries of a folder, `.pkl` as the authors publish them, or `.json`.
+
+    No code in a file is run. Raises ValueError, in one sentence, for a file that is missing,
+    holds anything but names and numbers, or does not fit the others.
+    """
+    held = {part: content(folder, name) for part, name in NAMES.items()}
+    for part in ("tokens", "medians"):
+        if held[part] is None:
+            raise ValueError(
+                f"{folder} has no {NAMES[part]}.pkl; put the authors' file of that name there"
+                " (gauntlet models fetch geneformer says where it is)"
+            )
+    tokens = {str(name): int(number) for name, number in held["tokens"].items()}
+    if (tokens.get("<pad>"), tokens.get("<mask>")) != (0, 1):
+        raise ValueError(f"{folder}: its token dictionary must have <pad> at 0 and <mask> at 1")
+    medians = {str(name): float(value) for name, value in held["medians"].items()}
+    return Dictionaries(
+        tokens, medians, {str(k): str(v) for k, v in (held["symbols"] or {}).items()}
+    )
+
+
+def content(folder: Path, name: str) -> Any:
+    """What the file of that name holds; None where there is none."""
+    exact = [p for end in ("pkl", "json") if (p := folder / f"{name}.{end}").is_file()]
+    alike = sorted(p for end in ("pkl", "json") for p in folder.glob(f"*{name}*.{end}"))
+    files = exact[:1] or alike
+    if not files:
+        return None
+    if len(files) > 1:
+        raise ValueError(
+            f"{folder} has several files that could be its {name}"
+            f" ({', '.join(p.name for p in files)}); leave one"
+        )
+    try:
+        text = files[0].read_bytes()
+        held = (
+            json.loads(text) if files[0].suffix == ".json" else NumbersOnly(io.BytesIO(text)).load()
+        )
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{files[0]} cannot be read as a dictionary ({str(error)[:120]}); download it again"
+        ) from None
+    if not isinstance(held, dict):
+        raise ValueError(f"{files[0]} holds no dictionary")
+    return held
+
+
+class NumbersOnly(pickle.Unpickler):
+    """Plain values and NumPy's numbers; anything else in a pickle could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The few names that dictionaries of numbers need."""
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "scalar":
+            return number
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        raise pickle.UnpicklingError(f"it holds Python code, {module}.{name}, and is not opened")
+
+
+def number(kind: np.dtype, data: bytes) -> Any:
+    """A NumPy number of its bytes."""
+    if kind.kind not in "iuf":
+        raise pickle.UnpicklingError(f"it holds {kind} values instead of numbers")
+    return np.frombuffer(data, kind)[0]
+
+
+def made_of(names: np.ndarray, scaled: csr_matrix, version: str) -> Dictionaries:
+    """Dictionaries of one's own: the median of each gene's non-zero values, as the authors take it
+    over Genecorpus-30M, for every gene that these cells express.
+
+    `scaled`: counts / n_counts x 1e4. Raises ValueError where nothing is expressed.
+
+    >>> made_of(np.array(["A", "B"]), csr_matrix([[2.0, 0.0], [4.0, 0.0]]), "v1").medians
+    {'A': 3.0}
+    """
+    columns = scaled.tocsc()
+    medians = {
+        str(name): float(np.median(values))
+        for name, start, end in zip(names, columns.indptr, columns.indptr[1:], strict=False)
+        if len(values := (v := columns.data[start:end])[v > 0])
+    }
+    if not medians:
+        raise ValueError("geneformer cannot make dictionaries of cells that express no gene")
+    tokens = {name: i for i, name in enumerate([*SPECIAL[version], *medians])}
+    return Dictionaries(tokens, medians)
+
+
+def scaled(values: csr_matrix, n_counts: np.ndarray) -> csr_matrix:
+    """values / n_counts x 1e4; cells without counts stay zero."""
+    factors = np.divide(TARGET_SUM, n_counts, out=np.zeros(len(n_counts)), where=n_counts > 0)
+    out = csr_matrix(values, dtype=np.float64, copy=True)
+    out.data *= np.repeat(factors, np.diff(out.indptr))
+    return out

@@ -1,0 +1,355 @@
+"""Geneformer: BERT over genes ranked by expression, embedded with, fine-tuned, or made anew."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from trainables.cells import fit_rows
+from trainables.genes import dictionaries
+from trainables.genes.dictionaries import Dictionaries
+from trainables.genes.ranks import framed, places, rank_values
+from trainables.networks import MADE_BY
+from trainables.protocols import (
+    Card,
+    Cells,
+    Context,
+    Matrix,
+    NotApplicable,
+    Predictions,
+    Pretrained,
+    Reconstruction,
+)
+from trainables.store import Store
+
+if TYPE_CHECKING:
+    from trainables.networks.geneformer import Ranked, Run
+    from trainables.networks.training import Plan, Precision, Rate
+
+CHOICES = {
+    "values": ("counts", "X"),
+    "version": ("v1", "v2"),
+    "layer": ("second_to_last", "last"),
+    "pooling": ("", "mean", "cls"),
+    "precision": ("float32", "bfloat16", "float16"),
+}
+LONGEST = {"v1": 2048, "v2": 4096}
+HUB = "https://huggingface.co/ctheodoris/Geneformer/tree/main"
+OLD, NEW = f"{HUB}/geneformer/gene_dictionaries_30m", f"{HUB}/geneformer"
+
+
+def files(suffix: str) -> tuple[str, ...]:
+    """What weights consist of, by the names they have at Hugging Face."""
+    named = [f"{name}_{suffix}.pkl" for name in dictionaries.NAMES.values()]
+    return ("config.json", "model.safetensors", *named)
+
+
+@dataclass(frozen=True)
+class Geneformer:
+    """Theodoris et al. 2023, zero-shot as Kedzierska et al. ran it (PROTOCOLS 4.2, K8), fine-tuned
+    and pretrained as the authors' examples do.
+
+    A cell is its genes by falling count / median, the first 2,048 (V1), or 4,096 with `<cls>` and
+    `<eos>` (V2); which of the two, the dictionaries say. Nothing else of the counts is read.
+    """
+
+    weights: str = "v1-10m"
+    """"v1-10m" (the papers'), "v2-104m", "v2-316m" (gauntlet models fetch geneformer), a folder,
+    "trial:<id>", or "none": a fresh network."""
+    dictionaries: str = ""
+    """A fresh network's: a folder with the authors' files. Without, the cells' own genes and their
+    medians, taken over the cells that may be fitted on."""
+    values: str = "counts"
+    """What is ranked. Logged cells without counts are un-logged: that gives the ranks of counts.
+    "X" ranks the logged values themselves, as Kedzierska et al. did by mistake (PROTOCOLS 4.2)."""
+    version: str = "v1"
+    """A fresh network's; and the next four its shape: weights bring their own."""
+    layers: int = 6
+    width: int = 256
+    heads: int = 4
+    hidden: int = 512
+    max_length: int = 0
+    """The most tokens of a cell; 0 is all that the network has places for."""
+
+    layer: str = "second_to_last"
+    """Whose output embeds a cell: `hidden_states[-2]`, the authors' emb_layer=-1, as in the paper;
+    or the "last"."""
+    pooling: str = ""
+    """"mean" over a cell's genes, V1's and the paper's; "cls", V2's; "" takes what is usual."""
+
+    epochs: int = 0
+    """0 is the authors' 10 in fine-tuning and 3 in pretraining; likewise the next two."""
+    lr: float = 0.0
+    """The peak: 5e-5 in fine-tuning and 1e-3 in pretraining."""
+    warmup: int = -1
+    """Steps up to the peak: 500 in fine-tuning and 10,000 in pretraining. What follows is a line
+    down to nothing; runs that are shorter than that never reach the peak."""
+    batch: int = 12
+    dropout: float = 0.02
+    """A fresh network's."""
+    freeze_layers: int = 0
+    """Fine-tuning: how many of the first blocks stay as they are."""
+    precision: Precision = "float32"
+    """Of mixed precision where the device is a GPU; the paper's zero-shot is float32."""
+
+    published: ClassVar[dict[str, str]] = {
+        "v1-10m": f"{HUB}/Geneformer-V1-10M and {OLD}",
+        "v2-104m": f"{HUB}/Geneformer-V2-104M and {NEW}",
+        "v2-316m": f"{HUB}/Geneformer-V2-316M and {NEW}",
+    }
+    files: ClassVar[dict[str, tuple[str, ...]]] = {
+        "v1-10m": files("gc30M"),
+        "v2-104m": files("gc104M"),
+        "v2-316m": files("gc104M"),
+    }
+    card: ClassVar = Card(
+        summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
+        cpus=2,
+        gpus=1.0,
+        memory_gb=8.0,
+        extra="geneformer",
+        citation="Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9",
+        licence="Apache-2.0",
+    )
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"geneformer has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
+                )
+        if self.weights == "none" and self.width % self.heads:
+            raise ValueError(
+                f"geneformer's width {self.width} cannot be shared by {self.heads} heads"
+            )
+
+    @staticmethod
+    def examine(folder: Path) -> list[dict[str, str]]:
+        """What becomes of each key of a folder of weights; ValueError where one fits nowhere."""
+        installed()
+        from trainables.networks.geneformer import fates
+
+        return fates(folder)
+
+    def check(self, cells: Cells) -> None:
+        """Raise, in one sentence, when weights or the package are missing, before anything runs."""
+        from trainables.networks import weights
+
+        installed()
+        if self.weights != "none":
+            weights.check(self.weights, "geneformer")
+            if not self.weights.startswith(MADE_BY):
+                folder = weights.folder(self.weights, Store(Path()), "geneformer")
+                dictionaries.read(folder).found(cells.var, source=f"the weights {self.weights!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """What stands for weights and dictionaries in a trial's id: their content."""
+        from trainables.networks import weights
+
+        known = {"weights": weights.identity(self.weights, "geneformer")}
+        if self.dictionaries:
+            known["dictionaries"] = weights.identity(self.own_dictionaries, "geneformer")
+        return known
+
+    # ---- capabilities -------------------------------------------------------------------------
+
+    def embed(self, cells: Cells, ctx: Context) -> Matrix:
+        """cells x width (geneformer_forward.py:39-51). No mean counts padding, `<cls>` or `<eos>`.
+
+        A cell without a known gene is embedded as one padding token.
+        """
+        run, known = self.run(cells, ctx)
+        ranked = self.ranked(cells, known, run)
+        pooling = self.pooling or {"v1": "mean", "v2": "cls"}[known.version]
+        if pooling == "cls" and known.version == "v1":
+            raise ValueError("geneformer V1 has no <cls> to embed with; take pooling='mean'")
+        return run.embedding(ranked, 1 if self.layer == "second_to_last" else 0, pooling)
+
+    def reconstruct(self, cells: Cells, ctx: Context) -> Reconstruction:
+        """Ranks: the likeliest token of every place, nothing hidden (model_output.py:145-275, K8).
+
+        A special token that the network names counts as a gene that was not asked, as there.
+        """
+        run, known = self.run(cells, ctx)
+        ranked = self.ranked(cells, known, run)
+        said = run.best_tokens(ranked)
+        size = run.network.config.vocab_size
+        where = [ranked.genes(row) for row in range(len(said))]
+        lengths = np.array([here.stop - here.start for here in where]).clip(0)
+        if known.version == "v1":
+            lengths[ranked.ids[:, 0] == 0] = 0  # the padding token of a cell without genes
+        asked, given = (np.zeros((len(said), max(int(lengths.max()), 1)), int) for _ in range(2))
+        for row, (here, n) in enumerate(zip(where, lengths, strict=True)):
+            asked[row, :n] = ranked.ids[row, here][:n]
+            given[row, :n] = said[row][here][:n]
+        return Reconstruction(
+            "ranks",
+            places(asked, lengths, size),
+            places(given, lengths, size),
+            known.names(size),
+        )
+
+    def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
+        """Fine-tune on `train`, keep the epoch of the lowest loss on `valid`, name the others.
+
+        Notes: the epoch that was kept, and how many columns have a token. Epochs go to
+        `ctx.report`.
+        """
+        from trainables.networks.geneformer import freeze
+
+        labels = [part.obs["cell_type"].astype(str).to_numpy() for part in (train, valid)]
+        classes, codes = np.unique(np.concatenate(labels), return_inverse=True)
+        ctx.saw("geneformer fine-tuning", train.obs_names)
+        ctx.saw("geneformer choice of epoch", valid.obs_names)
+        run, known = self.run(train, ctx, classes=len(classes))
+        freeze(run.network, self.freeze_layers)
+        parts = [self.ranked(part, known, run) for part in (train, valid, test)]
+        taught, chosen = np.split(codes, [train.n_obs])
+        plan, rate = self.schedule(train.n_obs, epochs=10, lr=5e-5, warmup=500, best="-valid/loss")
+        done = run.fine_tune((parts[0], taught), (parts[1], chosen), plan, rate)
+        said = [classes[run.class_scores(part).argmax(axis=1)] for part in parts[1:]]
+        genes = (known.found(train.var, source="").tokens >= 0).sum()
+        notes = {"epoch": float(done.best_epoch), "genes": float(genes)}
+        return Predictions(valid=said[0], test=said[1], notes=notes)
+
+    def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
+        """Guess 15 % of each cell's tokens, BERT's way, as pretrain_geneformer_w_deepspeed.py does.
+
+        Keeps the last epoch, as there. `asked` and `given` are tokens, so that their accuracy
+        means something and their squared difference does not.
+        """
+        ctx.saw("geneformer pretraining", train.obs_names)
+        run, known = self.run(train, ctx)
+        parts = [self.ranked(part, known, run) for part in (train, valid, test)]
+        plan, rate = self.schedule(train.n_obs, epochs=3, lr=1e-3, warmup=10_000, best="")
+        run.pretrain(parts[0], (parts[1], valid.obs_names), plan, rate)
+        asked, given = run.guessed(parts[2], test.obs_names, "test")
+        from trainables.networks.geneformer import save
+
+        return Pretrained(save(run.network, known, ctx.scratch / "weights"), asked, given)
+
+    # ---- what they share ----------------------------------------------------------------------
+
+    def run(self, cells: Cells, ctx: Context, *, classes: int = 0) -> tuple[Run, Dictionaries]:
+        """A network with its dictionaries, from a folder or fresh."""
+        installed()
+        from trainables.networks import geneformer, weights
+
+        if self.weights == "none":
+            known = self.fresh_dictionaries(cells, ctx)
+            network = geneformer.built(self.shape(known), ctx.seed, classes)
+        else:
+            folder = weights.folder(self.weights, ctx.store, "geneformer")
+            known, shape = dictionaries.read(folder), geneformer.config(folder)
+            geneformer.fits(folder, shape, known)
+            network = geneformer.built(shape, ctx.seed, classes)
+            geneformer.load(network, folder)
+        return geneformer.Run(network.to(ctx.device), ctx, self.precision), known
+
+    def fresh_dictionaries(self, cells: Cells, ctx: Context) -> Dictionaries:
+        """The authors', or the cells' own."""
+        if self.dictionaries:
+            return dictionaries.read(Path(self.dictionaries).expanduser())
+        rows = fit_rows(cells)
+        ctx.saw("geneformer medians", cells.obs_names[rows])
+        values, n_counts = self.read(cells)
+        some = dictionaries.scaled(csr_matrix(values[rows]), n_counts[rows])
+        return dictionaries.made_of(np.asarray(cells.var_names, dtype=str), some, self.version)
+
+    def shape(self, known: Dictionaries) -> Any:
+        """A fresh network's configuration, the rest as in the authors' config.json."""
+        from transformers import BertConfig
+
+        return BertConfig(
+            vocab_size=known.size,
+            hidden_size=self.width,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            intermediate_size=self.hidden,
+            max_position_embeddings=self.max_length or LONGEST[known.version],
+            hidden_act="relu",
+            hidden_dropout_prob=self.dropout,
+            attention_probs_dropout_prob=self.dropout,
+            pad_token_id=0,
+        )
+
+    def read(self, cells: Cells) -> tuple[csr_matrix, np.ndarray]:
+        """What is ranked, and what each cell's values are divided by."""
+        if self.values == "X":
+            warnings.warn(
+                "geneformer ranks logged values over medians of counts: its tokens are not those"
+                " of counts, and that is what happened to Kedzierska et al.",
+                stacklevel=2,
+            )
+        if self.values == "counts" and "counts" in cells.layers:
+            counts = csr_matrix(cells.layers["counts"])
+            return counts, np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+        values = csr_matrix(cells.X, copy=True)
+        if self.values == "counts":
+            warnings.warn(
+                "geneformer was given logged values without counts: X is un-logged as"
+                " ln(1 + counts per 10,000), and ranks are wrong where it is anything else",
+                stacklevel=2,
+            )
+            values = csr_matrix(values, dtype=np.float64)
+            values.data = np.expm1(values.data)
+        return values, np.full(cells.n_obs, 1e4)
+
+    def ranked(self, cells: Cells, known: Dictionaries, run: Run) -> Ranked:
+        """Cells as the network reads them; says how many genes have a token, and what was dropped.
+
+        Raises ValueError where no gene has one.
+        """
+        from trainables.networks.geneformer import Ranked
+
+        places_ = run.network.config.max_position_embeddings
+        longest = min(self.max_length or places_, places_)
+        found = known.found(cells.var, source=f"geneformer's weights {self.weights!r}")
+        print(f"geneformer: {found.report}")
+        specials = 2 if known.version == "v2" else 0
+        values, n_counts = self.read(cells)
+        ids, lengths = rank_values(
+            values, found.tokens, found.medians, n_counts=n_counts, most=longest - specials
+        )
+        if specials:
+            ids, lengths = framed(ids, lengths, known.tokens["<cls>"], known.tokens["<eos>"])
+            return Ranked(ids, lengths, (1, 1))
+        if not ids.shape[1]:
+            ids = np.zeros((len(ids), 1), dtype=np.int32)
+        return Ranked(ids, lengths.clip(1))
+
+    def schedule(
+        self, rows: int, *, epochs: int, lr: float, warmup: int, best: str
+    ) -> tuple[Plan, Rate]:
+        """How the common loop goes on: gradients clipped at 1, as transformers' Trainer does."""
+        from trainables.networks.training import Plan, linear
+
+        epochs = self.epochs or epochs
+        steps = epochs * math.ceil(rows / self.batch)
+        warmup = warmup if self.warmup < 0 else self.warmup
+        plan = Plan(epochs, self.batch, clip=1.0, per="step", precision=self.precision, best=best)
+        return plan, linear(self.lr or lr, warmup, steps)
+
+    @property
+    def own_dictionaries(self) -> str:
+        """As a path, whatever it is called."""
+        return str(Path(self.dictionaries).expanduser().absolute())
+
+
+def installed() -> None:
+    """Raise NotApplicable, with what to do, where `transformers` is not: other models can run."""
+    if find_spec("transformers") is None:
+        raise NotApplicable(
+            "model 'geneformer' is not installed: uv sync --extra geneformer, or pip install"
+            " 'sc-gauntlet[geneformer]'"
+        )
+
+
+MODEL = Geneformer
