@@ -11,7 +11,7 @@ import numpy as np
 
 from trainables.cells import fit_rows
 from trainables.protocols import Card, Cells, Context, Matrix
-from trainables.seeds import random_state
+from trainables.seeds import borrowed
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class SCVI:
         summary="scVI, trained on the cells' counts and batches",
         wants="counts",
         extra="scvi",
+        gpus=1.0,
         memory_gb=8.0,
         citation="Lopez et al. 2018, doi:10.1038/s41592-018-0229-2",
         licence="BSD-3-Clause",
@@ -43,17 +44,23 @@ class SCVI:
                 "model 'scvi' is not installed: uv sync --extra scvi, or pip install"
                 " 'sc-gauntlet[scvi]'"
             )
+        scvi: Any = import_module("scvi")  # this file has the same name
+        with borrowed(ctx.seed, "init") as seed:
+            scvi.settings.seed = seed
+            return self.trained(scvi, cells, ctx)
+
+    def trained(self, scvi: Any, cells: Cells, ctx: Context) -> Matrix:
+        """The posterior means, after training on the rows that may be fitted on."""
         import anndata as ad
 
-        scvi: Any = import_module("scvi")  # this file has the same name
-
         fitted_on = fit_rows(cells)
+        if len(fitted_on) < 2:
+            raise ValueError("scvi needs two cells to train on, one of them to watch, and has one")
         ctx.saw("scvi fit", cells.obs_names[fitted_on])
         batches = [key for key in ("batch",) if key in cells.obs]
         # a copy: scvi-tools writes into what it is given, and log values are of no use to it
         counts: Any = ad.AnnData(X=cells.layers["counts"].copy(), obs=cells.obs[batches].copy())
         counts.obs_names_make_unique()
-        scvi.settings.seed = random_state(ctx.seed, "init")
         fitted = counts[fitted_on].copy()
         scvi.model.SCVI.setup_anndata(fitted, batch_key=batches[0] if batches else None)
         built = scvi.model.SCVI(
