@@ -110,7 +110,7 @@ def list_(
     if as_json:
         return print_json(found)
     for name, entries in found.items():
-        show.table(name, entries)
+        show.table(name, show.brief(entries))
 
 
 @app.command("show")

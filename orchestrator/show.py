@@ -50,9 +50,30 @@ def model_facts(name: str) -> Facts:
         "name": name,
         "offers": ", ".join(offers),
         "wants": card.wants,
-        "version": catalog.version(name),
+        "weights": weights_of(name, cls),
         "summary": card.summary,
+        "version": catalog.version(name),
+        "extra": card.extra or "",
+        "licence": card.licence,
+        "citation": card.citation,
     }
+
+
+BRIEF = ("name", "offers", "wants", "weights", "summary", "task")
+"""What a listing says of each; `--json` and `show` say the rest."""
+
+
+def brief(entries: list[Facts]) -> list[Facts]:
+    """The columns of a listing that fit a terminal."""
+    return [{key: facts[key] for key in BRIEF if key in facts} for facts in entries]
+
+
+def weights_of(name: str, cls: Any) -> str:
+    """The published weights that a model can start from, and which of them are here."""
+    from orchestrator.models_cli import published
+
+    variants = {v: published(name, v).missing() for v in getattr(cls, "published", {})}
+    return ", ".join(f"{v} ({'absent' if lacking else 'here'})" for v, lacking in variants.items())
 
 
 def everything(name: str, storage: Path) -> dict[str, Facts]:
@@ -71,8 +92,6 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
             "hyperparameters": {f: default(cls, f) for f in catalog.fields(cls)},
             "cpus": card.cpus,
             "gpus": card.gpus,
-            "citation": card.citation,
-            "licence": card.licence,
             "about": cls.__doc__,
         }
     if name in catalog.names("tasks"):

@@ -123,3 +123,17 @@ def geneformer(folder):
     for name in NAMES.values():
         (folder / f"{name}.pkl").rename(folder / f"{name}_gc30M.pkl")
     return sorted(folder.iterdir())
+
+
+def test_a_listing_says_whose_a_model_is_and_whether_its_weights_are_here(gauntlet, tmp_path):
+    here = tmp_path / "scgpt" / "human"
+    here.mkdir(parents=True)
+    for name in ("best_model.pt", "args.json", "vocab.json"):
+        (here / name).touch()
+    said = gauntlet("list", "models", "--json", GAUNTLET_WEIGHTS=str(tmp_path)).stdout
+    models = {facts["name"]: facts for facts in json.loads(said)["models"]}
+    assert models["scgpt"]["weights"] == "human (here), blood (absent), kidney (absent)"
+    assert models["scgpt"]["citation"].startswith("Cui et al. 2024")
+    assert models["scgpt"]["licence"] == "MIT"
+    assert models["pca"]["weights"] == ""
+    assert "human (here)" in gauntlet("show", "scgpt", GAUNTLET_WEIGHTS=str(tmp_path)).stdout
