@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Linear:
     """Problems x (genes + 1), the intercept last."""
     C: float
     gap: float
-    """The largest proven relative distance of an objective from its optimum."""
+    """The largest proven relative distance of an objective from its optimum; NaN if unknown."""
 
     def save(self, file: Path) -> None:
         """Keep it as `.npz`."""
@@ -39,13 +40,32 @@ class Linear:
             return cls(kept["classes"], kept["weights"], float(kept["C"]), float(kept["gap"]))
 
     def predict(self, x: Any) -> np.ndarray:
-        """A class a cell; of equal scores the last class wins, as in OneVsRestClassifier."""
+        """A class a cell; of equal scores the first class wins, as in LogisticRegression."""
         scores = x @ self.weights[:, :-1].T + self.weights[:, -1]
         if len(self.classes) == 1:
             return np.repeat(self.classes, x.shape[0])
         if len(self.classes) == 2:
             return self.classes[(scores[:, 0] > 0).astype(int)]
-        return self.classes[len(self.classes) - 1 - scores[:, ::-1].argmax(axis=1)]
+        return self.classes[scores.argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What one-vs-rest asks of a part of the cells."""
+
+    genes: Any
+    """The cells as the solver wants them."""
+    classes: np.ndarray
+    targets: np.ndarray
+    """Problems x cells, +-1: each class against the rest; of two classes, the second alone."""
+
+
+def posed(x: Any, y: np.ndarray, ready: Ready) -> Problems:
+    """The problems of cells x genes, CSR, and their labels."""
+    classes = np.unique(y)
+    asked = classes if len(classes) > 2 else classes[1:]
+    signs = np.where(y[None, :] == asked[:, None], 1.0, -1.0)
+    return Problems(ready(x), classes, signs)
 
 
 def one_vs_rest(
@@ -59,29 +79,30 @@ def one_vs_rest(
 
     Classes and parts are spread over `threads`; their number does not change the answer.
     """
-    problems = []
-    for x, y in parts:
-        classes = np.unique(y)
-        targets = classes if len(classes) > 2 else classes[1:]
-        problems.append((classes, x.shape[1] + 1, [np.where(y == c, 1.0, -1.0) for c in targets]))
-    # BLAS threads on top of ours, or of a busy machine's, wait for each other at great length
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        columns = pool.map(lambda part: ready(part[0]), parts)
-        jobs = [
-            (held, target)
-            for held, (_, _, targets) in zip(columns, problems, strict=True)
-            for target in targets
-        ]
+    with pooled(threads) as pool:
+        problems = list(pool.map(lambda part: posed(part[0], part[1], ready), parts))
+        jobs = [(part.genes, target) for part in problems for target in part.targets]
         solved = list(pool.map(lambda job: solve(job[0], job[1], Cs), jobs))
     paths = []
-    for classes, n_weights, targets in problems:
-        mine, solved = solved[: len(targets)], solved[len(targets) :]
-        weights = np.array([w for w, _ in mine]).reshape(len(targets), len(Cs), n_weights)
-        gaps = np.array([gap for _, gap in mine]).reshape(len(targets), len(Cs))
+    for part, (x, _) in zip(problems, parts, strict=True):
+        n = len(part.targets)
+        mine, solved = solved[:n], solved[n:]
+        weights = np.array([w for w, _ in mine]).reshape(n, len(Cs), x.shape[1] + 1)
+        gaps = np.array([gap for _, gap in mine]).reshape(n, len(Cs))
         paths.append(
-            [Linear(classes, weights[:, i], C, gaps[:, i].max(initial=0)) for i, C in enumerate(Cs)]
+            [
+                Linear(part.classes, weights[:, i], C, gaps[:, i].max(initial=0))
+                for i, C in enumerate(Cs)
+            ]
         )
     return paths
+
+
+@contextmanager
+def pooled(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads of ours alone: those of BLAS on top would wait for each other at great length."""
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        yield pool
 
 
 def with_ones(x: Any) -> Any:

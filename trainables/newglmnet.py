@@ -5,18 +5,17 @@ regression"), with the constants, shrinking, stopping rules and random orders of
 scikit-learn carries. From the same cells, C and seed it goes through the same iterates, so it also
 leaves the same weights where the authors' call stops far from the optimum; sums are added up in
 another order, which moves the last digits. It is quicker for holding sparse genes as columns of
-single precision, for one lookup a value instead of two, and for letting threads run.
+single precision, for looking at every gene once for all classes, and for letting threads run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from trainables.linear import with_ones
+from trainables.linear import Linear, Problems, pooled, with_ones
 
 TOLERANCE, MOST_STEPS = 1e-4, 100
 """scikit-learn's `tol` and `max_iter`, which the authors left as they are."""
@@ -25,7 +24,7 @@ ANY_ORDER = {"reassoc", "contract"}
 FILLED = 0.3
 """Of how large a share of the cells a gene is kept with its zeros: reading on is that much quicker
 than looking up."""
-SWEEPS, HALVINGS, STUCK = 1000, 20, 10
+SWEEPS, HALVINGS, STUCK, DONE = 1000, 20, 10, 99
 RIDGE, SUFFICIENT, LEAST, LONGEST = 1e-12, 0.01, 1e-12, 10.0
 
 
@@ -58,92 +57,119 @@ def place(old_indptr, old_indices, old_data, filled, indptr, indices, data):
             indices[to], data[to] = old_indices[at], old_data[at]
 
 
-def solve(
-    genes: Columns, y: np.ndarray, Cs: Sequence[float], seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (len(Cs) x genes + 1) of one binary problem, y being +-1, each C from zero.
+def fit(problems: Problems, C: float, seed: int, threads: int = 1) -> Linear:
+    """One-vs-rest at one C; how far each problem is from its optimum is not known.
 
-    `seed` is the `random_state` of `LogisticRegression`. How far each is from its optimum is not
-    known: the second array is NaN.
+    Problems are spread over `threads`; their number does not change the answer.
+    """
+    shares = np.array_split(problems.targets, max(1, min(threads, len(problems.targets))))
+    with pooled(threads) as pool:
+        solved = list(pool.map(lambda share: solve(problems.genes, share, C, seed), shares))
+    return Linear(problems.classes, np.vstack(solved), C, np.nan)
+
+
+def solve(genes: Columns, targets: np.ndarray, C: float, seed: int) -> np.ndarray:
+    """Weights (problems x genes + 1) of binary problems on the same cells, from zero.
+
+    `targets` (problems x cells) are +-1; `seed` is the `random_state` of `LogisticRegression`,
+    which shuffles each problem alike.
     """
     own = np.random.RandomState(seed).randint(np.iinfo("i").max)
     words: Any = np.random.RandomState(own).get_state(legacy=False)
-    tolerance = TOLERANCE * max(min((y > 0).sum(), (y < 0).sum()), 1) / len(y)
-    key = words["state"]["key"]
-    found = [descend(*genes, y, float(C), tolerance, key.copy()) for C in Cs]
-    return np.array(found), np.full(len(found), np.nan)
+    rarer = np.minimum((targets > 0).sum(axis=1), (targets < 0).sum(axis=1))
+    tolerances = TOLERANCE * np.maximum(rarer, 1) / targets.shape[1]
+    return descend(*genes, targets, float(C), tolerances, words["state"]["key"])
 
 
 @njit(cache=True, nogil=True)
-def descend(indptr, indices, data, y, C, tolerance, key):
-    """Newton steps from zero until the violation of optimality has shrunk by `tolerance`."""
-    n_genes, n_cells = len(indptr) - 1, len(y)
-    weights, odds = np.zeros(n_genes), np.ones(n_cells)  # odds: exp(w.x)
-    order, key_at = np.arange(n_genes).astype(np.uint32), 624
-    slope, bend = np.zeros(n_genes), np.zeros(n_genes)
-    pushed = rest(indptr, indices, data, y, C)
-    wrong, curve = residuals(odds, C)
-    norm, first, worst_before, inner, stuck = 0.0, 0.0, np.inf, 1.0, 0
+def descend(indptr, indices, data, targets, C, tolerances, key):
+    """Newton steps until a problem's violation of optimality has shrunk by its tolerance.
+
+    The problems take their steps in turn, since all of them want the same look at every gene.
+    """
+    (n_problems, n_cells), n_genes = targets.shape, len(indptr) - 1
+    weights, odds = np.zeros((n_problems, n_genes)), np.ones(targets.shape)  # odds: exp(w.x)
+    slope, bend = np.zeros(weights.shape), np.zeros(weights.shape)
+    wrong, curve = np.zeros(targets.shape), np.zeros(targets.shape)
+    order = np.zeros(weights.shape, np.uint32)
+    keys, key_at = np.zeros((n_problems, len(key)), np.uint32), np.full(n_problems, len(key))
+    norm, first, inner = np.zeros(n_problems), np.zeros(n_problems), np.ones(n_problems)
+    worst_before, stuck = np.full(n_problems, np.inf), np.zeros(n_problems, np.int64)
+    for p in range(n_problems):
+        order[p], keys[p] = np.arange(n_genes), key
+        residuals(odds[p], targets[p], C, wrong[p], curve[p])
+    going = np.arange(n_problems)
     for step in range(MOST_STEPS):
-        n_active, worst, total = look(
-            indptr, indices, data, wrong, curve, pushed, weights, worst_before / n_cells,
-            order, slope, bend,
-        )  # fmt: skip
-        if step == 0:
-            first = total
-        if total <= tolerance * first or stuck >= STUCK:
+        gradients(indptr, indices, data, wrong, curve, going, slope, bend)
+        for p in going:
+            n_active, worst, total = look(
+                weights[p], worst_before[p] / n_cells, order[p], slope[p], bend[p]
+            )
+            if step == 0:
+                first[p] = total
+            if total <= tolerances[p] * first[p] or stuck[p] >= STUCK:
+                stuck[p] = DONE
+                continue
+            new, sweeps, changed, key_at[p] = settle(
+                indptr, indices, data, curve[p], weights[p], slope[p], bend[p], order[p],
+                n_active, inner[p] * first[p], keys[p], key_at[p],
+            )  # fmt: skip
+            stuck[p] = 0 if changed else stuck[p] + 1
+            moved = scores(indptr, indices, data, new - weights[p], n_cells)
+            norm[p], found = search(
+                weights[p], new, slope[p], norm[p], odds[p], moved, targets[p], C
+            )
+            if found:
+                residuals(odds[p], targets[p], C, wrong[p], curve[p])
+            else:  # liblinear adds the scores up anew, and goes on with the old residuals
+                odds[p] = np.exp(scores(indptr, indices, data, weights[p], n_cells))
+            if sweeps == 1:
+                inner[p] *= 0.25
+            worst_before[p] = worst
+        going = going[stuck[going] != DONE]
+        if len(going) == 0:
             break
-        new, sweeps, changed, key_at = settle(
-            indptr, indices, data, curve, weights, slope, bend, order, n_active, inner * first,
-            key, key_at,
-        )  # fmt: skip
-        stuck = 0 if changed else stuck + 1
-        moved = scores(indptr, indices, data, new - weights, n_cells)
-        norm, found = search(weights, new, slope, norm, odds, moved, y, C)
-        if found:
-            wrong, curve = residuals(odds, C)
-        else:  # liblinear adds the scores up anew, and goes on with the old residuals
-            odds[:] = np.exp(scores(indptr, indices, data, weights, n_cells))
-        if sweeps == 1:
-            inner *= 0.25
-        worst_before = worst
     return weights
 
 
 @njit(cache=True, nogil=True)
-def rest(indptr, indices, data, y, C):
-    """What the cells of the other class push each gene by."""
-    pushed = np.zeros(len(indptr) - 1)
-    for j in range(len(pushed)):
-        for at in range(indptr[j], indptr[j + 1]):
-            if y[indices[at]] < 0:
-                pushed[j] += C * data[at]
-    return pushed
-
-
-@njit(cache=True, nogil=True)
-def residuals(odds, C):
-    """First and second derivatives of the loss by each cell's score."""
+def residuals(odds, y, C, wrong, curve):
+    """First and second derivatives of the loss by each cell's score, into `wrong` and `curve`."""
     share = 1 / (1 + odds)
-    return C * share, C * odds * share * share
+    wrong[:] = np.where(y < 0, C - C * share, -C * share)
+    curve[:] = C * odds * share * share
 
 
-@njit(inline="always")
-def sums(start, stop, indices, data, wrong, curve):
-    """A gene's slope and curvature, without the penalty."""
-    down, bend = 0.0, 0.0
-    column, cells = data[start:stop], indices[start:stop]
-    if len(column) == len(curve):
-        for i in range(len(curve)):
-            value = np.float64(column[i])
-            bend += value * value * curve[i]
-            down += value * wrong[i]
-    else:
-        for at in range(len(column)):
-            value, cell = np.float64(column[at]), cells[at]
-            bend += value * value * curve[cell]
-            down += value * wrong[cell]
-    return down, bend
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def gradients(indptr, indices, data, wrong, curve, going, slope, bend):
+    """Each gene's slope and curvature without the penalty, problems x genes, for those `going`.
+
+    Four problems at a time: a value is read once and its cell found once for all of them.
+    """
+    both = np.zeros((wrong.shape[1], 8))
+    for begin in range(0, len(going), 4):
+        four = going[np.minimum(np.arange(begin, begin + 4), len(going) - 1)]
+        for lane in range(4):
+            both[:, lane], both[:, lane + 4] = wrong[four[lane]], curve[four[lane]]
+        p, q, r, s = four
+        for j in range(len(indptr) - 1):
+            down_p, down_q, down_r, down_s = 0.0, 0.0, 0.0, 0.0
+            up_p, up_q, up_r, up_s = 0.0, 0.0, 0.0, 0.0
+            filled = indptr[j + 1] - indptr[j] == np.uint64(len(both))
+            for at in range(indptr[j], indptr[j + 1]):
+                value = np.float64(data[at])
+                cell = both[at - indptr[j] if filled else np.uint64(indices[at])]
+                square = value * value
+                down_p += value * cell[0]
+                down_q += value * cell[1]
+                down_r += value * cell[2]
+                down_s += value * cell[3]
+                up_p += square * cell[4]
+                up_q += square * cell[5]
+                up_r += square * cell[6]
+                up_s += square * cell[7]
+            slope[p, j], slope[q, j], slope[r, j], slope[s, j] = down_p, down_q, down_r, down_s
+            bend[p, j], bend[q, j], bend[r, j], bend[s, j] = up_p, up_q, up_r, up_s
 
 
 @njit(inline="always")
@@ -156,16 +182,13 @@ def violation(slope, weight):
     return max(-(slope + 1), slope - 1, 0.0)
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
-def look(
-    indptr, indices, data, wrong, curve, pushed, weights, margin, order, slope, bend
-):  # fmt: skip
-    """Slopes and curvatures; genes safely at zero go to the end of `order` and rest this step."""
+@njit(cache=True, nogil=True)
+def look(weights, margin, order, slope, bend):
+    """Genes safely at zero go to the end of `order` and rest this step."""
+    bend += RIDGE
     n_active, worst, total, s = len(order), 0.0, 0.0, 0
     while s < n_active:
         j = order[s]
-        down, up = sums(indptr[j], indptr[j + 1], indices, data, wrong, curve)
-        slope[j], bend[j] = pushed[j] - down, RIDGE + up
         off = violation(slope[j], weights[j])
         if off == 0 and weights[j] == 0 and 1 - abs(slope[j]) > margin:
             n_active -= 1
@@ -175,30 +198,28 @@ def look(
     return n_active, worst, total
 
 
-@njit(inline="always")
+@njit(nogil=True, fastmath=ANY_ORDER)
 def dot(start, stop, indices, data, bent):
     """A gene's values times those of its cells."""
     total = 0.0
-    column, cells = data[start:stop], indices[start:stop]
-    if len(column) == len(bent):
-        for i in range(len(bent)):
-            total += np.float64(column[i]) * bent[i]
+    if stop - start == np.uint64(len(bent)):
+        for cell in range(len(bent)):
+            total += np.float64(data[start + np.uint64(cell)]) * bent[cell]
     else:
-        for at in range(len(column)):
-            total += np.float64(column[at]) * bent[cells[at]]
+        for at in range(start, stop):
+            total += np.float64(data[at]) * bent[indices[at]]
     return total
 
 
-@njit(inline="always")
+@njit(nogil=True, fastmath=ANY_ORDER)
 def move(start, stop, indices, data, curve, step, bent):
     """How far each cell's score moved, times its curvature, after a gene's weight moved."""
-    column, cells = data[start:stop], indices[start:stop]
-    if len(column) == len(curve):
-        for i in range(len(curve)):
-            bent[i] += np.float64(column[i]) * step * curve[i]
+    if stop - start == np.uint64(len(curve)):
+        for cell in range(len(curve)):
+            bent[cell] += np.float64(data[start + np.uint64(cell)]) * step * curve[cell]
     else:
-        for at in range(len(column)):
-            bent[cells[at]] += np.float64(column[at]) * step * curve[cells[at]]
+        for at in range(start, stop):
+            bent[indices[at]] += np.float64(data[at]) * step * curve[indices[at]]
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER)
