@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.results import find_storage, kept, planned, results
+from analysis.results import find_storage, histories, kept, planned, results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,7 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         sweep=name,
         manifest=manifest,
         points=kept(table, "umap.parquet", storage),
+        epochs=histories(table, storage),
     )
 
 

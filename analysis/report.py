@@ -16,6 +16,9 @@ from analysis.selection import candidates_as_models, choose_on_validation, chose
 from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
 from analysis.table import CELL, check, holes, ok, values_of
 
+STRONG = 10
+"""A difference in BIC that is strong evidence (Kass & Raftery 1995)."""
+
 
 def report(
     table: pd.DataFrame,
@@ -26,6 +29,7 @@ def report(
     sweep: str,
     manifest: Mapping[str, Any] | None = None,
     points: pd.DataFrame | None = None,
+    epochs: Mapping[str, list[dict[str, Any]]] | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
@@ -34,6 +38,7 @@ def report(
     model was not run, is listed with the reason. `manifest` is what else should be told of how
     the sweep was run, by name; its "controls" are the models that scores are rescaled between.
     `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
+    `epochs` is what each trial reported as it went, by its id (see `results.histories`).
     Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
@@ -58,8 +63,13 @@ def report(
             unanswered=unanswered,
             rows=rows.to_dict("records"),
             notes=claims.notes(rows),
-            drawings=[*drawings(best, rows, metric), *pictures(points, controls)],
+            drawings=[
+                *drawings(best, rows, metric),
+                *lessons(best, epochs or {}, twin(metric)),
+                *pictures(points, controls),
+            ],
             scores=score_tables(pd.concat([best, scaled]), metric, controls),
+            scatter=scatter(best, metric),
             choices=choices(table, twin(metric)),
             arms=arms(table),
             warning=claims.tuning_warning(table, comparisons),
@@ -122,6 +132,35 @@ def drawings(best: pd.DataFrame, rows: pd.DataFrame, metric: str) -> list[dict[s
         caption += " decided, hollow ones are not; the shaded band is the margin of equivalence."
         drawn.append({"svg": svg(differences(rows)), "caption": caption})
     return drawn
+
+
+def lessons(
+    best: pd.DataFrame, epochs: Mapping[str, list[dict[str, Any]]], metric: str
+) -> list[dict[str, str]]:
+    """Learning curves, a figure a data set, at the largest label share; one epoch is no curve."""
+    from analysis.figures.learning import learning
+    from analysis.sensitivity import learning_curves
+
+    drawn = []
+    curves = learning_curves(best, epochs, metric)
+    curves = curves[curves.groupby("trial_id")["epoch"].transform("nunique") > 1]
+    for dataset, part in curves.groupby("dataset"):
+        most = part[part["fraction"] == part["fraction"].max()]
+        caption = f"Learning curves on {dataset}: {pretty(metric)} after each epoch, a thin line a"
+        caption += " seed and a thick one their mean."
+        drawn.append({"svg": svg(learning(most, metric)), "caption": caption})
+    return drawn
+
+
+def scatter(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
+    """How far seeds scatter and whether in two groups, where an arm has seeds enough to say."""
+    from analysis.sensitivity import UNIFORM, seed_scatter
+
+    if values_of(best, metric).empty:
+        return []
+    found = seed_scatter(best, metric).dropna(subset=["bimodality", "two_groups"])
+    groups = (found["two_groups"] > STRONG) | (found["bimodality"] > UNIFORM)
+    return found.assign(groups=groups).to_dict("records")  # pyright: ignore[reportReturnType]
 
 
 def pictures(points: pd.DataFrame | None, controls: Mapping[str, str]) -> list[dict[str, str]]:

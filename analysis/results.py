@@ -83,6 +83,16 @@ def kept(table: pd.DataFrame, file: str, storage: str | Path | None = None) -> p
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=about)
 
 
+def histories(
+    table: pd.DataFrame, storage: str | Path | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """What each trial of the tidy table reported as it went, epoch by epoch, by its id."""
+    from orchestrator.records import Ledger
+
+    found = Ledger(find_storage(storage)).current(table["trial_id"].unique())
+    return {record["trial_id"]: record["history"] for record in found if record["history"]}
+
+
 def filtered(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """The rows for which an SQL condition holds, in their order."""
     import sqlite3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,20 +82,20 @@ def two_groups(values: np.ndarray) -> float:
     return float((two - one) - 2 * np.log(n))
 
 
-def learning_curves(records: list[dict[str, Any]], metric: str = "valid/accuracy") -> pd.DataFrame:
-    """A row a trial and epoch: model, dataset, fraction, seed, epoch, value.
+def learning_curves(
+    table: pd.DataFrame, histories: Mapping[str, list[dict[str, Any]]], metric: str
+) -> pd.DataFrame:
+    """A row a trial and epoch: task, data set, fraction, model, seed, trial_id, epoch, value.
 
-    `records` are those of the ledger, whose `history` holds what each epoch reported.
+    `histories` holds what each epoch of a trial reported, by the trial's id; see
+    `results.histories`. `metric` is one that epochs report, such as "valid/accuracy".
     """
-    rows = []
-    for record in records:
-        trial = record["trial"]
-        about = {key: trial[key] for key in ("model", "dataset", "seed")}
-        about |= {"trial_id": record["trial_id"], "fraction": trial["task_params"]["fraction"]}
-        rows += [
-            about | {"epoch": int(told["epoch"]), "value": told[metric]}
-            for told in record["history"]
-            if metric in told and "epoch" in told
-        ]
-    columns = ["trial_id", "model", "dataset", "fraction", "seed", "epoch", "value"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = [*CELL, "model", "seed", "trial_id"]
+    trials = table.drop_duplicates("trial_id")[columns]
+    told = [
+        (trial_id, int(epoch["epoch"]), epoch[metric])
+        for trial_id, history in histories.items()
+        for epoch in history
+        if metric in epoch and "epoch" in epoch
+    ]
+    return trials.merge(pd.DataFrame(told, columns=["trial_id", "epoch", "value"]), on="trial_id")

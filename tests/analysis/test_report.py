@@ -17,7 +17,12 @@ from analysis.figures.style import colours, svg
 from analysis.results import kept
 from analysis.selection import choose_on_validation
 from analysis.significance import compare
-from tests.analysis.conftest import failures_table, sweep_table, zero_shot_table
+from tests.analysis.conftest import (
+    failures_table,
+    scores_table,
+    sweep_table,
+    zero_shot_table,
+)
 
 PLAN = [
     {"a": "logreg", "b": "pca+probe", "metric": "test/macro_f1", "margin": 0.02},
@@ -67,6 +72,20 @@ def test_a_zero_shot_sweep_has_a_page(tmp_path):
     page = report(zero_shot_table(), plan, tmp_path / "r.html", title="t", sweep="s").read_text()
     assert "hvg beats scgpt on pbmc68k_reduced." in page
     assert "<svg" in page
+
+
+def test_seeds_that_part_in_two_groups_are_shown_with_their_curves(tmp_path):
+    two = [0.60, 0.65, 0.61, 0.62, 0.74, 0.75, 0.74, 0.75, 0.74, 0.75]
+    table = scores_table(two, list(np.linspace(0.7, 0.72, 10)), metric="test/accuracy")
+    told = [{"epoch": e, "valid/accuracy": 0.1 * e} for e in (1.0, 2.0, 3.0)]
+    plan = [{"a": "a", "b": "b", "metric": "test/accuracy"}]
+    page = report(
+        *(table, plan, tmp_path / "r.html"),
+        **{"title": "t", "sweep": "s", "epochs": dict.fromkeys(table["trial_id"], told)},
+    ).read_text()
+    assert "Learning curves on pbmc68k_reduced" in page
+    lines = page[page.index("How far do seeds scatter?") :].split("<tr>")[2:4]
+    assert [">yes<" in line for line in lines] == [True, False]
 
 
 @pytest.fixture

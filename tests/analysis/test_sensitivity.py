@@ -44,8 +44,12 @@ def test_scatter_is_a_row_a_model():
 
 
 def test_learning_curves_have_a_row_an_epoch():
-    trial = {"model": "scbert", "dataset": "d", "seed": 3, "task_params": {"fraction": 1.0}}
+    table = scores_table([0.5], [0.6], metric="test/accuracy")
+    one, other = table["trial_id"]
     told = [{"epoch": 1.0, "valid/accuracy": 0.4}, {"epoch": 2.0, "valid/accuracy": 0.6}]
-    curves = learning_curves([{"trial_id": "a", "trial": trial, "history": told}])
-    assert curves[["seed", "epoch", "value"]].values.tolist() == [[3, 1, 0.4], [3, 2, 0.6]]
-    assert learning_curves([{"trial_id": "a", "trial": trial, "history": []}]).empty
+    curves = learning_curves(table, {one: told, other: [{"loss": 1.0}]}, "valid/accuracy")
+    assert curves[["model", "seed", "epoch", "value"]].values.tolist() == [
+        ["a", 0, 1, 0.4],
+        ["a", 0, 2, 0.6],
+    ]
+    assert learning_curves(table, {}, "valid/accuracy").empty
