@@ -8,7 +8,9 @@ of its attention, which subtracts another maximum there, see `KernelAttention`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +33,7 @@ TOKENS = 7
 MASK = 6
 EPSILON = 1e-4
 """What the authors' kernel adds to each feature."""
-AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
+AT_ONCE = {"cpu": 2**26, "cuda": 2**27}
 """Numbers of features held at once; where there are more, heads are gone through in parts, and
 their features are computed again for gradients rather than kept."""
 
@@ -78,29 +80,28 @@ class KernelAttention(FastAttention):
             q, k, v = q.float(), k.float(), v.float()
             features = q.shape[0] * q.shape[2] * self.nb_features  # of one head
             limit = AT_ONCE.get(q.device.type, AT_ONCE["cpu"])
-            at_once = min(q.shape[1], max(1, limit // features))
-            top = self.top(k, at_once)
-            whole = features * q.shape[1] <= limit or not torch.is_grad_enabled()
-            parts = []
-            split = (x.split(at_once, dim=1) for x in (q, k, v))
-            for some_q, some_k, some_v in zip(*split, strict=True):
-                some = some_q, some_k, some_v, top
-                parts.append(
-                    self.attend(*some)
-                    if whole
-                    else checkpoint(self.attend, *some, use_reentrant=False)
-                )
-            return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+            if features * q.shape[1] <= limit:
+                projected = self.projected(k)
+                return self.attend(q, k, v, self.top(k, [projected]), projected)
+            at_once = max(1, limit // features)
+            top = self.top(k, (self.projected(some) for some in k.split(at_once, dim=1)))
+            attend = partial(checkpoint, self.attend, use_reentrant=False)
+            if not torch.is_grad_enabled():
+                attend = self.attend
+            parts = zip(*(x.split(at_once, dim=1) for x in (q, k, v)), strict=True)
+            return torch.cat([attend(*some, top) for some in parts], dim=1)  # pyright: ignore
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, top: Tensor) -> Tensor:
-        """What each position of some heads reads.
+    def attend(
+        self, q: Tensor, k: Tensor, v: Tensor, top: Tensor, projected: Tensor | None = None
+    ) -> Tensor:
+        """What each position of some heads reads; `projected` are the keys', where known.
 
         A feature is exp(.) + EPSILON, over the root of their number, which cancels; the EPSILON is
         added to sums of features rather than to each.
         """
         read = self.projected(q)
         read = self.exponential(q, read, read.amax(dim=-1, keepdim=True))
-        kept = self.exponential(k, self.projected(k), top)
+        kept = self.exponential(k, self.projected(k) if projected is None else projected, top)
         total = kept.sum(dim=-2).unsqueeze(-1) + EPSILON * k.shape[-2]
         context = kept.transpose(-1, -2) @ v + EPSILON * v.sum(dim=-2, keepdim=True)
         both = torch.cat([context, total], dim=-1)
@@ -118,15 +119,16 @@ class KernelAttention(FastAttention):
             return torch.exp(projected - less)
         return projected.sub_(less).exp_()
 
-    def top(self, k: Tensor, at_once: int) -> Tensor:
+    def top(self, k: Tensor, projected: Iterable[Tensor]) -> Tensor:
         """The keys' largest exponent, of each cell or of all: cells (or 1) x 1 x 1 x 1.
 
-        It is found without gradients, so that no more is kept of it than its own gradient needs.
+        `projected` are those of some heads after the other. It is found without gradients, so that
+        no more is kept of it than its own gradient needs.
         """
         flat = []
         with torch.no_grad():
-            for some in k.split(at_once, dim=1):
-                value, feature = self.projected(some).max(dim=-1)  # cells x heads x positions
+            for some in projected:
+                value, feature = some.max(dim=-1)  # cells x heads x positions
                 flat.append(torch.stack([value, feature.to(value.dtype)]))
             value, feature = torch.cat(flat, dim=2)
             cells = 1 if self.stabiliser == "paper" else len(k)
