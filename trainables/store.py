@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainables.leases import waited_for
+
 
 def canonical(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, no NaN.
@@ -47,12 +49,18 @@ class Store:
     def get(self, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """The artifact's folder; on a miss `make(draft)` fills it first.
 
-        A process that dies while making leaves only a draft, which nobody reads. Two processes
-        that make the same artifact both succeed, and one copy stays.
+        Others that want it meanwhile wait, on whatever machine they are. A process that dies while
+        making leaves only a draft, which nobody reads, and one of those who wait takes over.
         """
         home = self.home(recipe)
-        if home.exists():
-            return home
+        if not home.exists():
+            with waited_for(self.root / "leases", home.name):
+                if not home.exists():
+                    self.fill(home, recipe, make)
+        return home
+
+    def fill(self, home: Path, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> None:
+        """Make the artifact, in a draft that becomes it when it is whole."""
         draft = self.root / "drafts" / uuid.uuid4().hex
         draft.mkdir(parents=True)
         try:
@@ -66,4 +74,3 @@ class Store:
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        return home

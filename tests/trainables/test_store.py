@@ -1,6 +1,9 @@
 """The store: made once, whole or not at all."""
 
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -32,12 +35,12 @@ def test_what_fails_while_being_made_leaves_nothing(tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_racing_makers_agree_on_one_copy(tmp_path):
-    gate = threading.Barrier(4)
-    homes = []
+def test_of_racing_makers_one_makes_and_the_others_wait(tmp_path):
+    made, homes = [], []
 
     def make(folder):
-        gate.wait()  # all four are inside before any one is done
+        made.append(folder)
+        time.sleep(0.3)  # the others ask meanwhile
         (folder / "x").write_text("same")
 
     def ask():
@@ -48,9 +51,28 @@ def test_racing_makers_agree_on_one_copy(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(made) == 1
     assert len(homes) == 4
     assert len(set(homes)) == 1
     assert not list((tmp_path / "drafts").iterdir())
+
+
+def test_a_killed_maker_is_replaced(tmp_path):
+    """It had the lease; whoever waits takes over at once, for the process is gone."""
+    code = """
+import os, signal, sys
+from pathlib import Path
+from trainables.store import Store
+def make(folder):
+    (folder / "half").write_text("half")
+    print("making", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+Store(Path(sys.argv[1])).get({"a": 1}, make)
+"""
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
+    assert died.stdout == b"making\n"
+    home = Store(tmp_path).get({"a": 1}, lambda folder: (folder / "x").touch())
+    assert sorted(path.name for path in home.iterdir()) == ["recipe.json", "x"]
 
 
 plain = st.recursive(
