@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,9 +18,13 @@ from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_m
 from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Mirroring, Syncer
 from trainables.cells import open_cells, prepare
+from trainables.leases import Leases
 from trainables.protocols import Cells, NotApplicable
 from trainables.store import Store, canonical
 from trainables.trial import Trial
+
+WAIT = 1.0
+"""Seconds between two looks at what another driver has done."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +143,17 @@ def carry_out(
     """Run what is missing, mirror everything, and say what came of it."""
     started = time.perf_counter()
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
-    interrupted = False
+    ran, interrupted = 0, False
     if missing:
         display.begin(job.trials, missing)
-        interrupted = go(job, missing, display, mirroring, max_concurrent)
+        ran, interrupted = go(job, missing, display, mirroring, max_concurrent)
     else:
         mirroring.once()
     records = Ledger(job.storage).current([trial.id for trial in job.trials])
     return Ran(
         sweep=job.sweep,
         planned=len(job.trials),
-        ran=len(missing),
+        ran=ran,
         statuses=dict(Counter(record["status"] for record in records)),
         seconds=round(time.perf_counter() - started, 1),
         interrupted=interrupted,
@@ -203,35 +208,67 @@ def go(
     display: Display,
     mirroring: Mirroring,
     max_concurrent: int | None,
-) -> bool:
-    """Run trials on Ray, shown as they go; True when Ctrl-C stopped them."""
+) -> tuple[int, bool]:
+    """Run trials on Ray, shown as they go: how many, and whether Ctrl-C left some to do."""
     from orchestrator.launch import connected, launch
 
+    ran: set[str] = set()
     ended: set[str] = set()
 
     def watch(what: str, trial: Trial, record: Record | None) -> None:
+        ran.add(trial.id)
         if record is not None:
             ended.add(trial.id)
         display.watch(what, trial, record)
+
+    def carry_out_here(some: list[Trial]) -> bool:
+        launch(
+            some,
+            job.storage,
+            code_version=code_version(),
+            watch=watch,
+            max_concurrent=max_concurrent,
+            autoscaling=job.address is not None,
+        )
+        return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
     try:
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
         with connected(job.address), closing(display), mirroring:
-            for stage in stages(trials):
-                launch(
-                    stage,
-                    job.storage,
-                    code_version=code_version(),
-                    watch=watch,
-                    max_concurrent=max_concurrent,
-                    autoscaling=job.address is not None,
-                )
-                if not {trial.id for trial in stage} <= ended:
-                    break  # Tune swallows the first Ctrl-C and just stops early
+            whole = all(
+                shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
+            )
     except KeyboardInterrupt:
-        return True
-    return len(ended) < len(trials)
+        return len(ran), True
+    return len(ran), not whole
+
+
+def shared_out(
+    trials: list[Trial], storage: Path, here: Callable[[list[Trial]], bool], display: Display
+) -> bool:
+    """Run trials `here` but for those that another driver has; wait for these. False if stopped.
+
+    The trials of a driver that died in the meantime are run here, too.
+    """
+    ledger, noted = Ledger(storage), False
+    before, left = ledger.tries(), trials
+    with Leases(storage / "leases") as leases:
+        while left:
+            taken = leases.take([trial.id for trial in left])
+            tries = ledger.tries()  # after taking: what another has done is done
+            left = [trial for trial in left if tries[trial.id] == before[trial.id]]
+            mine = [trial for trial in left if trial.id in taken]
+            if mine and not here(mine):
+                return False
+            leases.drop(taken)
+            left = [trial for trial in left if trial.id not in taken]
+            if left:
+                if not noted:
+                    display.note(f"another run on this storage has {len(left)} of these trials")
+                    noted = True
+                time.sleep(WAIT)
+    return True
 
 
 def code_version() -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,6 +57,10 @@ class Ledger:
     def settled_ids(self) -> set[str]:
         """The ids of all settled trials, without opening a record."""
         return {path.stem for path in self.root.glob("??/*.json") if "." not in path.stem}
+
+    def tries(self) -> Counter[str]:
+        """How often each trial ended, well or not, without opening a record."""
+        return Counter(path.name.partition(".")[0] for path in self.root.glob("??/[!.]*.json"))
 
     def last(self, trial_id: str) -> Record | None:
         """The record that stands, else the last failed attempt, else nothing."""

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import SETTLED, Ledger, Record, read_manifest
+from orchestrator.records import SETTLED, Ledger, Record, read_manifest, slug
+from trainables.leases import waited_for
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +49,15 @@ class Syncer:
     """trial_id -> the status that MLflow shows."""
 
     def sync(self) -> int:
-        """Mirror what is new; the number of runs written. Raises what MLflow raises."""
+        """Mirror what is new; the number of runs written. Raises what MLflow raises.
+
+        Syncers of one sweep take turns: MLflow itself would keep two runs of one trial.
+        """
+        with waited_for(self.storage / "leases", f"mlflow of {slug(self.sweep)}"):
+            return self.sync_alone()
+
+    def sync_alone(self) -> int:
+        """The same, when no other syncer of this sweep is at work."""
         client = self.client()
         manifest = read_manifest(self.storage, self.sweep)
         # what MLflow shows of a settled trial stands, so its record need not be read again

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 MODELS = """
-import os, signal
+import os, signal, time, uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -47,6 +50,15 @@ class Dies:
         return answers(valid, test)
 
 @dataclass(frozen=True)
+class Slow:
+    marks: str = ""
+    card: ClassVar = Card(summary="takes its time, and leaves a mark each time it runs")
+    def fit_predict(self, train, valid, test, ctx):
+        Path(self.marks, f"{ctx.seed}-{uuid.uuid4().hex}").touch()
+        time.sleep(0.5)
+        return answers(valid, test)
+
+@dataclass(frozen=True)
 class Counts:
     card: ClassVar = Card(summary="wants counts", wants="counts")
     def fit_predict(self, train, valid, test, ctx):
@@ -69,7 +81,7 @@ def plugin(tmp_path_factory):
     info = site / "faulty-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
-    names = ("Raises", "Hungry", "Dies", "Counts", "Vast")
+    names = ("Raises", "Hungry", "Dies", "Slow", "Counts", "Vast")
     lines = [f"{name.lower()} = faulty_models:{name}" for name in names]
     (info / "entry_points.txt").write_text("[gauntlet.models]\n" + "\n".join(lines) + "\n")
     return {"PYTHONPATH": str(site)}
@@ -108,6 +120,43 @@ def test_failures_are_recorded_shown_and_retried(gauntlet, plugin, sweep, tmp_pa
     assert json.loads(again.stdout)["ran"] == 3
     rerun = json.loads(gauntlet("run", path, *words, expect=1, **plugin).stdout)
     assert rerun["ran"] == 4  # what failed is tried again, what does not apply is not
+
+
+def test_two_drivers_at_once_run_no_trial_twice(plugin, sweep, tmp_path):
+    """One has the trials and the other waits; and when the first is killed, takes over."""
+    storage, marks = tmp_path / "runs", tmp_path / "marks"
+    marks.mkdir()
+    path = sweep({"slow": {"marks": str(marks)}}, seeds=16)
+    command = [str(Path(sys.executable).with_name("gauntlet")), "run", str(path)]
+    drivers = [
+        subprocess.Popen(
+            [*command, "--storage", str(storage), "--json"],
+            env={**os.environ, **plugin},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    deadline = time.monotonic() + 150
+    while len(list(marks.iterdir())) < 4:
+        assert time.monotonic() < deadline, "nothing has started"
+        time.sleep(0.1)
+    first = next(driver for driver in drivers if driver.pid == holder_of_trials(storage))
+    first.kill()
+    first.wait()
+    drivers.remove(first)
+    told = json.loads(drivers[0].communicate(timeout=200)[0])
+    assert told["statuses"] == {"ok": 16}
+    runs = Counter(mark.name.partition("-")[0] for mark in marks.iterdir())
+    assert len(runs) == 16
+    assert runs.total() <= 18, "only what the killed driver was at may have run again"
+    assert told["ran"] <= 14, "what the killed driver had done stands"
+
+
+def holder_of_trials(storage):
+    """The process that has the trials that are being run."""
+    leases = [p for p in (storage / "leases").glob("*.1") if not p.name.startswith("mlflow")]
+    return json.loads((storage / "leases/holders" / leases[0].read_text()).read_text())["pid"]
 
 
 def test_a_lost_worker_costs_its_trial_a_second_start(gauntlet, plugin, sweep, tmp_path):
