@@ -183,17 +183,33 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def settings(params: str) -> str:
-    """Canonical JSON as people write settings.
+def settings(params: Mapping[str, Any]) -> str:
+    """As people write them.
 
-    >>> settings('{"C": 1.0, "penalty": "l1"}'), settings("{}")
+    >>> settings({"C": 1.0, "penalty": "l1"}), settings({})
     ('C = 1.0, penalty = l1', 'none')
     """
-    try:
-        known = json.loads(params)
-    except ValueError:
-        return params
-    return ", ".join(f"{name} = {value}" for name, value in known.items()) or "none"
+    return ", ".join(f"{name} = {value}" for name, value in params.items()) or "none"
+
+
+def told_apart(params: Sequence[str], most: int = 4) -> list[dict[str, dict[str, Any]]]:
+    """Settings, as canonical JSON, each parted into those to "tell" and the "rest".
+
+    Told is what not all that have it set alike; a model with few settings has all of them told.
+
+    >>> told_apart(['{"C": 1.0}'])
+    [{'told': {'C': 1.0}, 'rest': {}}]
+    """
+    every: list[dict[str, Any]] = [json.loads(text) for text in params]
+    values: dict[str, set[str]] = {}
+    for one in every:
+        for name, value in one.items():
+            values.setdefault(name, set()).add(json.dumps(value))
+    parted = []
+    for one in every:
+        told = {k: v for k, v in one.items() if len(one) <= most or len(values[k]) > 1}
+        parted.append({"told": told, "rest": {k: v for k, v in one.items() if k not in told}})
+    return parted
 
 
 def duration(seconds: float) -> str:

@@ -230,7 +230,7 @@ def choices(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     """What was chosen, label shares with the same choice in one line."""
     picked = chosen(table, metric)
     keys = ["task", "model", "dataset", "model_params", "n_candidates"]
-    return [
+    found = [
         {
             **dict(zip(keys, key, strict=True)),
             "shares": ", ".join(f"{share:.0%}" for share in rows["fraction"]),
@@ -238,6 +238,8 @@ def choices(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
         }
         for key, rows in picked.groupby(keys)
     ]
+    apart = claims.told_apart([choice["model_params"] for choice in found])
+    return [choice | parts for choice, parts in zip(found, apart, strict=True)]
 
 
 def arms(table: pd.DataFrame) -> list[dict[str, Any]]:

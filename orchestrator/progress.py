@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -29,7 +30,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.done = self.failed = self.running = self.total = 0
-        self.best = ""
+        self.best = self.about = ""
         self.highest = float("-inf")
         self.said = time.monotonic()
         self.started: float | None = None
@@ -55,6 +56,7 @@ class Progress:
         """Say how much there is to do."""
         self.total = len(missing)
         known = len(trials) - len(missing)
+        self.about = Counter(trial.task for trial in missing).most_common(1)[0][0]
         console.print(
             f"[bold]{len(trials)} trials[/bold]: {known} known, {len(missing)} to run",
             highlight=False,
@@ -87,6 +89,8 @@ class Progress:
 
     def remember(self, trial: Trial, record: Record) -> None:
         """Keep the best value seen, on valid where there is one: test is for the report."""
+        if trial.task != self.about:
+            return  # the pretraining that others start from
         metrics = record["metrics"]
         shown = [m for m in ("valid/macro_f1", "avg_bio") if m in metrics] or list(metrics)[:1]
         for metric in shown:
