@@ -1,6 +1,6 @@
 """Figure 3 and Supplementary Table 4: scGPT and logistic regression with fewer and fewer labels.
 
-Both train on the shares that the authors drew, scGPT on nine tenths of each (PROTOCOLS B3).
+Both train on the shares that the authors drew, scGPT on nine tenths of each.
 """
 
 from orchestrator.sweep import Comparison, Sweep

@@ -1,7 +1,7 @@
 """Supplementary Table 5: scGPT without its pretraining, with parts of it frozen and without.
 
 "frozen" is what the authors' code freezes, the embeddings of genes and values; "head_only" is what
-their text says, all but the decoder (PROTOCOLS B5). Their runs from scratch reach 7 % on MS, which
+their text says, all but the decoder. Their runs from scratch reach 7 % on MS, which
 may measure a failure to train: `scgpt/scratch.lr=...` tries other learning rates.
 """
 

@@ -2,11 +2,12 @@
 
 "No pretraining" keeps gene2vec and freezes random blocks, as the authors' does. The authors'
 weights without gene2vec are not published: ours are pretrained with the same 17 epochs as with it,
-where the authors' files name 6 (PROTOCOLS B4).
+where the authors' files name 6.
 """
 
 from orchestrator.sweep import Comparison, Sweep
 from search_spaces.boiarsky2023._scbert import (
+    CD8,
     FULL,
     NO_GENE2VEC,
     NO_PRETRAINING,
@@ -38,7 +39,7 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="What does scBERT owe to its pretraining and to gene2vec?",
     task="annotation",
-    task_params={"protocol": "paper"},
+    task_params={"protocol": "paper", "hard": CD8},
     datasets=["zheng68k"],
     seeds=range(10),
     models={

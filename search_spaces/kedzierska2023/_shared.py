@@ -10,7 +10,7 @@ DATASETS = [*SEVERAL_BATCHES, "pbmc95k"]
 SEEDS = range(5)  # the paper has one run of each
 BASELINES = {"hvg": {}, "scvi": {}}
 
-# variable genes as the authors choose them for counts (PROTOCOLS 4.1)
+# variable genes as the authors choose them for counts
 CHOICE = {"hvg_flavor": "seurat_v3"}
 EMBEDDER_CHOICE = {f"embedder.{key}": value for key, value in CHOICE.items()}
 

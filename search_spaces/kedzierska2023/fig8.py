@@ -1,6 +1,6 @@
 """Figure 8: does Geneformer give ranks back better than an average does?
 
-Correlations of ranks in the three definitions of the authors' history (PROTOCOLS K8): `rank_union`,
+Correlations of ranks in the three definitions of the authors' history: `rank_union`,
 their last, `rank_all_tokens`, their first and the one that agrees with the figure's title, and
 `rank_percent_rank`. The paper's average is correlated over the tokens that Geneformer invented too:
 that is `average/rank_...` of Geneformer's own trials; "geneformer+average" is asked by itself.

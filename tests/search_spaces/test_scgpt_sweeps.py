@@ -34,7 +34,7 @@ def test_every_arm_can_be_built(name, scale):
 
 
 def test_the_grids_are_those_of_the_papers():
-    """PROTOCOLS, section 0: 150 of each model in figure 3, 60 from scratch in the table."""
+    """As the paper counts them: 150 of each model in figure 3, 60 from scratch in the table."""
     assert Counter(t.shown for t in on_toy("boiarsky2023/fig3").trials()) == {
         "scgpt": 150,
         "logreg": 150,

@@ -1,5 +1,7 @@
 """Tasks: known answers, and no label where none may be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,29 @@ def test_two_embeddings_never_share_their_neighbours(cells, ctx):
     of_good, of_bad = (Clustering()(Given(each), cells, ctx) for each in (good, bad))
     assert of_good["nmi"] > 0.95
     assert of_bad["nmi"] < 0.2
+
+
+def test_hard_types_are_scored_apart(cells, ctx):
+    """As the authors' notebook does: recall over the hard cells; F1 with predictions on all."""
+    from sklearn.metrics import f1_score
+
+    hard = ("type 1", "type 2")
+
+    class Confused:
+        def fit_predict(self, train, valid, test, ctx):
+            said = np.resize(["type 0", "type 1", "type 2"], test.n_obs)
+            return Predictions(test=said, valid=np.full(valid.n_obs, "type 0"))
+
+    kept = {}
+    measured = Annotation(hard=hard)(
+        Confused(), cells, replace(ctx, save=lambda name, table: kept.update({name: table}))
+    )
+    told = kept["predictions.parquet"]
+    of_them = told["truth"].isin(hard)
+    right = told["truth"] == told["predicted"]
+    assert measured["test/accuracy_hard"] == right[of_them].mean()
+    both = f1_score(told["truth"], told["predicted"], labels=list(hard), average="macro")
+    assert measured["test/f1_hard"] == pytest.approx(both)
+    assert not [name for name in Annotation()(Confused(), cells, ctx) if "hard" in name]
+    with pytest.raises(ValueError, match="no cell is of the hard type 'type 99'"):
+        Annotation(hard=("type 99",)).check(cells)

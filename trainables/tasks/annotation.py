@@ -33,6 +33,7 @@ class Annotation:
     `paper_splits.paper_split`) and their macro average over whichever classes occur.
     `fraction` is the share of the labelled cells (train and valid alike) that a model is given;
     the test set is the same at every fraction. What a model chooses, it chooses on `valid`.
+    `hard` names types that are easily taken for each other, scored apart (Table 1's CD8 cells).
     `replay` fits twice to catch a model that learns from test cells without saying so.
     """
 
@@ -40,6 +41,7 @@ class Annotation:
     protocol: str = "random"
     test: float = 0.2
     valid: float = 0.1
+    hard: tuple[str, ...] = ()
     replay: bool = False
 
     needs: ClassVar[type] = Annotator
@@ -71,6 +73,11 @@ class Annotation:
             str(name): int(n) for name, n in cells.obs["cell_type"].value_counts().items() if n
         }
         check_class_sizes(sizes, least=3 if self.protocol == "random" else 1)
+        if absent := sorted(set(self.hard) - set(sizes)):
+            raise ValueError(
+                f"no cell is of the hard type {absent[0]!r}; name types of these cells, or none:"
+                " task.hard=[]"
+            )
         if self.protocol == "batch" and "batch" not in cells.obs:
             raise ValueError("leaving a batch out needs batches: name their column (--batch-key)")
         if self.protocol == "fixed" and "split" not in cells.obs:
@@ -94,7 +101,8 @@ class Annotation:
         return paper_split(labels, seed, fraction=self.fraction, marks=marks, draws=draws)
 
     def __call__(self, model: Annotator, cells: Cells, ctx: Context) -> Metrics:
-        """test/ and valid/ accuracy, macro_f1, macro_precision, macro_recall.
+        """test/ and valid/ accuracy, macro_f1, macro_precision, macro_recall, and accuracy_hard
+        and f1_hard where types are named as hard.
 
         Saves `predictions.parquet` (a row a test cell), `per_class.csv` and `confusion.csv`.
         Raises `audit.Leak` when a fitting step saw a test cell.
@@ -136,6 +144,8 @@ class Annotation:
             every = np.union1d(truth, predicted)
             ctx.save("confusion.csv", classification.confusion(truth, predicted, every))
         scores = classification.scores(truth, predicted, classes)
+        if self.hard:
+            scores |= classification.hard_scores(truth, predicted, np.array(self.hard))
         return {f"{part}/{name}": value for name, value in scores.items()}
 
 

@@ -10,7 +10,7 @@ from trainables.genes.binning import quantile_bins, tie_draws
 
 
 def as_the_authors(row, n_bins, draws):
-    """One dense cell as PROTOCOLS B3 restates scgpt/preprocess.py: quantiles, then `_digitize`."""
+    """One dense cell as scgpt/preprocess.py has it: quantiles, then `_digitize`."""
     bins = np.zeros(len(row), dtype=int)
     there = row.nonzero()[0]
     if len(there):

@@ -1,6 +1,6 @@
 """scBERT's forward pass written out in float64, position by position where that is readable.
 
-From the equations (Choromanski et al. 2021; PROTOCOLS of scBERT), for tests: slow, and sharing
+From the equations (Choromanski et al. 2021), for tests: slow, and sharing
 nothing with the code under test.
 """
 
