@@ -328,6 +328,28 @@ def failures(
 
 
 @app.command()
+def profile(trial: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+    """Run a trial once more, for no record, and say where its time goes.
+
+    [dim]gauntlet profile 3f2a[/dim]
+    """
+    from analysis.results import find_storage
+    from orchestrator import show
+    from orchestrator.profiling import profile as profiled
+
+    found = profiled(trial, find_storage(storage))
+    if as_json:
+        print_json(found)
+    else:
+        show.table(
+            f"{found['model']}, {found['seconds']:.2f} s, {found['status']}", found["phases"]
+        )
+        show.table("functions", found["functions"])
+    if found["status"] != "ok":
+        raise typer.Exit(FAILED)
+
+
+@app.command()
 def sync(
     sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
     storage: Storage = DEFAULT_STORAGE,

@@ -136,6 +136,21 @@ def test_compare_takes_any_two_models_and_metrics(quickstart, gauntlet):
     assert [r["difference"] for r in turned] == pytest.approx([-r["difference"] for r in rows])
 
 
+def test_a_trial_can_be_profiled(quickstart, gauntlet):
+    storage, _ = quickstart
+    trial = results("quickstart", storage, where="model = 'logreg'")["trial_id"].iloc[0]
+    before = {path: path.read_bytes() for path in records_of(storage)}
+    found = json.loads(gauntlet("profile", trial[:10], "--storage", storage, "--json").stdout)
+    assert found["status"] == "ok"
+    assert found["trial_id"] == trial
+    told = sum(phase["seconds"] for phase in found["phases"])
+    assert 0.5 * found["seconds"] < told <= 1.05 * found["seconds"]
+    assert {"import", "model", "evaluate"} <= {phase["phase"] for phase in found["phases"]}
+    assert {path: path.read_bytes() for path in records_of(storage)} == before
+    gone = gauntlet("profile", "none", "--storage", storage, expect=2)
+    assert "no sweep has a trial 'none'" in gone.stderr
+
+
 def test_results_can_be_asked_in_sql(quickstart, gauntlet):
     storage, _ = quickstart
     where = "metric = 'test/accuracy' and model = 'mean' and fraction < 0.5"
