@@ -46,7 +46,7 @@ def report(
     from jinja2 import Environment, PackageLoader
 
     check(table)
-    metric = main_metric(table, comparisons)
+    metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
     rows, unanswered = answers(table, comparisons)
@@ -82,11 +82,13 @@ def report(
     return Path(out)
 
 
-def main_metric(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """What the page is about: the first comparison's metric, or the usual one that was measured."""
+def main_metric(
+    table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]], headline: str | None = None
+) -> str:
+    """What the page is about: the first comparison's metric, the task's, or one that is there."""
     metrics = sorted(ok(table)["metric"].unique())
     asked = [comparison.get("metric", "test/macro_f1") for comparison in comparisons]
-    usual = [*asked, "test/macro_f1", "avg_bio", *(m for m in metrics if m.startswith("test/"))]
+    usual = [*asked, headline, "test/macro_f1", *(m for m in metrics if m.startswith("test/"))]
     return next((name for name in [*usual, *metrics] if name in metrics), "test/macro_f1")
 
 

@@ -67,6 +67,12 @@ def test_the_machine_is_not_named(tmp_path):
     assert "2.59" in page
 
 
+def test_without_comparisons_it_is_about_the_tasks_own_metric(tmp_path):
+    told = {"headline": "avg_bio"}
+    out = report(zero_shot_table(), [], tmp_path / "r.html", title="t", sweep="s", manifest=told)
+    assert "Clustering: AvgBIO of each model." in out.read_text()
+
+
 def test_a_zero_shot_sweep_has_a_page(tmp_path):
     plan = [{"a": "hvg", "b": "scgpt", "metric": "avg_bio"}]
     page = report(zero_shot_table(), plan, tmp_path / "r.html", title="t", sweep="s").read_text()
