@@ -176,7 +176,7 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
     answers: dict[tuple[str, ...], str] = {}
-    for trial in planned.to_run:
+    for trial in planned.longest_first():
         # no answer depends on seed or fraction, and a check may look at every cell
         asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
         if asked not in answers:

@@ -53,10 +53,20 @@ class Plan:
         }
 
     def estimate(self) -> dict[str, Any]:
-        """CPU seconds of what is to run, by the mean of this storage's own records.
+        """Wall seconds of what is to run, all trials together, by this storage's own records.
 
-        Trials are matched by model, data set and fraction, else by model alone; `unknown` counts
-        those that nothing recorded resembles.
+        `unknown` counts trials that nothing recorded resembles.
+        """
+        costs = self.costs()
+        known = [seconds for seconds in costs.values() if seconds is not None]
+        basis = "mean wall seconds of this storage's records" if known else "no records yet"
+        unknown = len(costs) - len(known)
+        return {"trial_seconds": round(sum(known), 1), "unknown": unknown, "basis": basis}
+
+    def costs(self) -> dict[str, float | None]:
+        """What each trial to run may take, by its id: the mean of its like, None if there is none.
+
+        Alike are trials of one model, data set and fraction, else of one model.
         """
         exact, loose = defaultdict(list), defaultdict(list)
         known = Ledger(self.storage).settled_ids() if self.to_run else set()
@@ -65,14 +75,23 @@ class Plan:
             key = (trial["model"], trial["dataset_sha256"], trial["task_params"]["fraction"])
             exact[key].append(seconds)
             loose[trial["model"]].append(seconds)
-        total, unknown = 0.0, 0
+        found: dict[str, float | None] = {}
         for trial in self.to_run:
             key = (trial.model, trial.dataset_sha256, trial.fraction)
-            alike = exact.get(key) or loose.get(trial.model)
-            total += mean(alike) if alike else 0.0
-            unknown += not alike
-        basis = "mean wall seconds of this storage's records" if known else "no records yet"
-        return {"trial_seconds": round(total, 1), "unknown": unknown, "basis": basis}
+            seconds = exact.get(key) or loose.get(trial.model)
+            found[trial.id] = mean(seconds) if seconds else None
+        return found
+
+    def longest_first(self) -> list[Trial]:
+        """The trials to run: those of unknown cost, then the longest, so that none ends alone."""
+        costs = self.costs()
+        unknown = float("inf")
+
+        def cost(trial: Trial) -> float:
+            seconds = costs[trial.id]
+            return unknown if seconds is None else seconds
+
+        return sorted(self.to_run, key=cost, reverse=True)
 
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""

@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.planning import plan
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep, expanded, find_sweep
 from search_spaces.spaces import choice, grid, loguniform, randint, uniform
 from trainables import catalog
@@ -126,3 +129,16 @@ def test_a_scale_that_is_not_there_is_refused(scale, there):
     paper = sweep(small=sweep() if scale == "tiny" else None)
     with pytest.raises(LookupError, match=f"no scale '{scale}'.*{there}$"):
         paper.changed({"scale": scale})
+
+
+def test_what_is_unknown_goes_first_and_then_the_longest(tmp_path):
+    """So that the sweep does not end waiting for one long trial."""
+    planned = plan("quickstart", tmp_path, seeds=2)
+    seconds = {"logreg": 5.0, "mean": 1.0}
+    for trial in planned.trials:
+        if trial.seed == 0 and trial.model in seconds:
+            done = Done(cost=dict.fromkeys(COSTS, seconds[trial.model]))
+            Ledger(tmp_path).commit(record_of(trial, done, "test"))
+    models = [trial.model for trial in plan("quickstart", tmp_path, seeds=2).longest_first()]
+    assert list(dict.fromkeys(models)) == ["pca+probe", "logreg", "mean"]
+    assert models == sorted(models, key=["pca+probe", "logreg", "mean"].index)
