@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,20 @@ def kept(table: pd.DataFrame, file: str, storage: str | Path | None = None) -> p
         for trial in there.drop_duplicates(about[:3]).to_dict("records")
     ]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=about)
+
+
+def every(
+    table: pd.DataFrame, file: str, storage: str | Path | None = None
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Each ok trial that kept a CSV, such as "per_class.csv": its row of the table, and the CSV."""
+    import pandas as pd
+
+    home = find_storage(storage) / "artifacts"
+    trials = table[table["status"] == "ok"].drop_duplicates("trial_id")
+    for trial in trials.to_dict("records"):
+        path = home / trial["trial_id"] / file
+        if path.exists():
+            yield {str(key): value for key, value in trial.items()}, pd.read_csv(path)
 
 
 def filtered(table: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -314,6 +314,34 @@ def report(
 
 
 @app.command()
+def reproduce(
+    sweep: str,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 when a cell is a FAIL.")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Set what a paper published beside what was run here, cell by cell.
+
+    PASS, WITHIN NOISE, FAIL, or NOT RUN and why. Nothing needs to have been run.
+
+    [dim]gauntlet reproduce boiarsky2023/table2 --check[/dim]
+    """
+    from analysis.conclusion import reproduced
+    from orchestrator import show
+
+    found = reproduced(storage, sweep)
+    if as_json:
+        tables = {k: json.loads(found[k].to_json(orient="records")) for k in ("cells", "tests")}
+        print_json({**found, **tables})
+    else:
+        show.reproduction(found)
+    if check and (found["cells"]["verdict"] == "FAIL").any():
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
 def failures(
     sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
     storage: Storage = DEFAULT_STORAGE,
