@@ -77,7 +77,7 @@ def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
     sweep.
     """
     from analysis.published import published
-    from analysis.reproduce import Design, reproduction, published_tests
+    from analysis.reproduce import Design, published_tests, reproduction
     from orchestrator.faithful import obstacles
     from orchestrator.sweep import find_sweep
 

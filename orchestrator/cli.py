@@ -44,6 +44,11 @@ class Format(StrEnum):
     json = "json"
 
 
+class Source(StrEnum):
+    records = "records"
+    mlflow = "mlflow"
+
+
 class Test(StrEnum):
     auto = "auto"
     paired = "paired"
@@ -250,7 +255,11 @@ def results(
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+    source: Annotated[
+        Source, typer.Option(help="Where to read; mlflow needs no storage.")
+    ] = Source.records,
     storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Print the tidy table: a row per trial and metric.
 
@@ -260,7 +269,7 @@ def results(
     from analysis import results as table_of
     from orchestrator import show
 
-    table = table_of(sweep, storage, where)
+    table = table_of(sweep, storage, where, source=source.value, tracking_uri=tracking_uri)
     if format is Format.table and out is None:
         return show.result_rows(table)
     if format is Format.parquet:
