@@ -18,7 +18,9 @@ def tidy(trials: pa.Table, columns: list[str], where: str | None = None) -> pd.D
     condition is looked up among trials and metrics, which are kept apart.
     """
     import pandas as pd
+    import pyarrow.compute as pc
 
+    trials = trials.filter(pc.is_valid(trials["status"]))  # others are planned and have no record
     parent, metric, names = metrics_of(trials)
     value = trials["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     shared = [column for column in columns if column not in ("metric", "value")]
@@ -30,7 +32,7 @@ def tidy(trials: pa.Table, columns: list[str], where: str | None = None) -> pd.D
     for column in shared:
         # words that trials share stay one object, however many rows name them
         found[column] = np.asarray(trials[column].to_pandas())[parent]
-    found |= {"metric": np.append(names, None)[metric], "value": value}
+    found |= {"metric": np.array([*names, None], dtype=object)[metric], "value": value}
     return pd.DataFrame({column: found[column] for column in columns}, copy=False)
 
 
@@ -42,11 +44,10 @@ def metrics_of(trials: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     names = sorted({name for some in sets for name in some})
     numbers = [np.array([names.index(n) for n in some] or [-1], dtype=np.int64) for some in sets]
     codes = lists.indices.to_numpy(zero_copy_only=False)
-    recorded = np.flatnonzero(~np.isnan(codes.astype(float)))
-    each = [numbers[int(code)] for code in codes[recorded]]
+    each = [numbers[code] for code in codes]
     lengths = np.array([len(some) for some in each], dtype=np.int64)
     metric = np.concatenate(each) if each else np.empty(0, dtype=np.int64)
-    return np.repeat(recorded, lengths), metric, np.array(names, dtype=object)
+    return np.repeat(np.arange(len(codes)), lengths), metric, np.array(names, dtype=object)
 
 
 def dictionary(codes: np.ndarray, names: np.ndarray) -> pa.Array:
@@ -87,7 +88,7 @@ def holding(
         )
         try:
             asked = f"SELECT position FROM results WHERE ({where}\n) ORDER BY position"
-            return database.execute(asked).fetchnumpy()["position"]
+            return np.asarray(database.execute(asked).fetchnumpy()["position"])
         except duckdb.Error as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(

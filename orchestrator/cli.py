@@ -42,6 +42,13 @@ class Format(StrEnum):
     csv = "csv"
     parquet = "parquet"
     json = "json"
+    latex = "latex"
+
+
+class Printed(StrEnum):
+    table = "table"
+    csv = "csv"
+    latex = "latex"
 
 
 class Source(StrEnum):
@@ -276,11 +283,14 @@ def results(
         if out is None:
             raise ValueError("parquet is not text; name a file with --out FILE")
         return table.to_parquet(out, index=False)
-    text = (
-        table.to_json(orient="records", indent=1)
-        if format is Format.json
-        else table.to_csv(index=False)
-    )
+    if format is Format.latex:
+        from analysis.export import results_latex
+
+        text = results_latex(table)
+    elif format is Format.json:
+        text = table.to_json(orient="records", indent=1)
+    else:
+        text = table.to_csv(index=False)
     typer.echo(text) if out is None else out.write_text(text)
 
 
@@ -295,6 +305,7 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Differences inside +- this count as none.")
     ] = None,
+    format: Annotated[Printed, typer.Option(help="How to print.")] = Printed.table,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -307,6 +318,12 @@ def compare(
     rows = compared(
         storage, sweep, a=a, b=b, dataset=dataset, metric=metric, test=test.value, margin=margin
     )
+    if format is Printed.csv:
+        return typer.echo(rows.to_csv(index=False))
+    if format is Printed.latex:
+        from analysis.export import comparison_latex
+
+        return typer.echo(comparison_latex(rows))
     show_comparison(rows, as_json)
 
 

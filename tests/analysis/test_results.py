@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from analysis import results
 from orchestrator import compact
+from orchestrator.cli import app
 from orchestrator.execute import Done, execute, record_of
 from orchestrator.planning import plan
 from orchestrator.records import COLUMNS, Ledger, read_manifest, rows, write_manifest
@@ -60,13 +62,13 @@ def plainly(storage, sweep="few"):
     table = pd.DataFrame(
         rows(Ledger(storage).current(trials), sweep, trials), columns=list(COLUMNS)
     )
-    for column in ("fraction", "seed", "value", "n_train", "n_eval", "n_classes", "wall_s"):
+    for column in ("fraction", "seed", "value", "n_train", "n_eval", "n_classes"):
         table[column] = pd.to_numeric(table[column])
     return table
 
 
 def same(table, expected):
-    pd.testing.assert_frame_equal(table, expected, check_dtype=False, check_exact=True)
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
 
 
 def test_it_is_what_the_records_say(tmp_path):
@@ -249,6 +251,14 @@ def test_epochs_failures_and_new_plans_are_told_alike(tmp_path):
     asked = {"source": "mlflow", "tracking_uri": default_uri(tmp_path)}
     same(results("few", **asked), results("few", tmp_path))
     same(results(**asked), results(storage=tmp_path))
+    words = ["results", "few", "--format", "csv"]
+    told = CliRunner().invoke(
+        app, [*words, "--source", "mlflow", "--tracking-uri", asked["tracking_uri"]]
+    )
+    here = CliRunner().invoke(app, [*words, "--storage", str(tmp_path)])
+    assert told.stdout == here.stdout != ""
+    with pytest.raises(ValueError, match="no source 'mlfow'; there are: records, mlflow"):
+        results("few", tmp_path, source="mlfow")
     written(tmp_path, changes={"seeds": [1], "fractions": [1.0]})
     Syncer(tmp_path, "few").sync()
     same(results("few", **asked), results("few", tmp_path))
