@@ -18,9 +18,8 @@ def tidy(trials: pa.Table, columns: list[str], where: str | None = None) -> pd.D
     condition is looked up among trials and metrics, which are kept apart.
     """
     import pandas as pd
-    import pyarrow.compute as pc
 
-    trials = trials.filter(pc.is_valid(trials["status"]))  # others are planned and have no record
+    trials = trials.filter(trials["status"].is_valid())  # others are planned and have no record
     parent, metric, names = metrics_of(trials)
     value = trials["values"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     shared = [column for column in columns if column not in ("metric", "value")]
