@@ -71,6 +71,61 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
     )
 
 
+def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
+    """The published numbers of a paper's sweep beside those of a storage, run or not.
+
+    `cells` and `tests` are the tables of `analysis.reproduce`. Raises LookupError for an unknown
+    sweep.
+    """
+    from analysis.published import published
+    from analysis.reproduce import Design, published_tests, reproduction
+    from orchestrator.faithful import obstacles
+    from orchestrator.sweep import find_sweep
+
+    design = find_sweep(sweep)
+    small = ran(storage, f"{design.name}-small")
+    waiting = "only scale=small has run, which is not of the published size; "
+    waits = {"": f"{waiting * small}run it: gauntlet run {design.name}"}
+    told = Design(
+        margins={c.metric: c.margin for c in design.analysis if c.margin is not None},
+        datasets=[getattr(source, "name", str(source)) for source in design.datasets],
+        obstacles=waits | obstacles(design),
+    )
+    theirs = published(design.name)
+    table = ours(design, storage)
+    return {
+        "sweep": design.name,
+        "title": design.title,
+        "cells": reproduction(theirs, table, told),
+        "tests": published_tests(theirs, table),
+    }
+
+
+def ours(design: Any, storage: str | Path) -> pd.DataFrame:
+    """The table of a paper's sweep, with what its trials did differently."""
+    import pandas as pd
+
+    from orchestrator.faithful import deviation
+
+    if not ran(storage, design.name):
+        columns = "trial_id status reason model dataset fraction seed metric value deviates".split()
+        return pd.DataFrame(columns=columns)
+    table = measured(planned(storage, design.name), storage)
+    keys = ["model", "dataset", "model_params", "task_params"]
+    ways = list(table[keys].itertuples(index=False, name=None))
+    found = {way: deviation(design, *way) for way in set(ways)}
+    return table.assign(deviates=[found[way] for way in ways])
+
+
+def ran(storage: str | Path, sweep: str) -> bool:
+    """Whether a storage knows a sweep; an empty or missing one knows none."""
+    try:
+        planned(storage, sweep)
+    except LookupError:
+        return False
+    return True
+
+
 def measured(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
     """A sweep's table without the pretraining that its trials started from."""
     table = results(manifest["sweep"], storage)

@@ -10,33 +10,47 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_STORAGE = "gauntlet-runs"
-NUMBERS = "fraction seed value n_train n_eval n_classes wall_s cpu_s gpu_s".split()
-NUMBERS += ["peak_rss_mb", "peak_gpu_mb"]
 
 
 def results(
-    sweep: str | None = None, storage: str | Path | None = None, where: str | None = None
+    sweep: str | None = None,
+    storage: str | Path | None = None,
+    where: str | None = None,
+    *,
+    source: str = "records",
+    tracking_uri: str | None = None,
 ) -> pd.DataFrame:
-    """One row per trial and metric, for one sweep or for all that a storage holds.
+    """One row per trial and metric, for one sweep or for all that there are.
 
-    `where` is a condition in SQL, such as `model = 'logreg' and fraction < 1`. `storage` defaults
-    to $GAUNTLET_STORAGE, else `gauntlet-runs`. Raises LookupError when there is no such sweep or
-    storage, and ValueError for a condition that cannot be read.
+    `where` is a condition in SQL (DuckDB's), such as `model = 'logreg' and fraction < 1`; in a
+    subquery the table is `results`. `source`: "records" of `storage` ($GAUNTLET_STORAGE, else
+    `gauntlet-runs`), or "mlflow", an MLflow server and nothing else: `tracking_uri`, else
+    $MLFLOW_TRACKING_URI, else the database in the storage. Both give the same table.
+
+    Raises LookupError when there is no such sweep or storage, and ValueError for a condition that
+    cannot be read, or a source that is neither.
     """
-    import pandas as pd
+    from analysis.query import tidy
+    from orchestrator.records import COLUMNS
 
-    from orchestrator.records import COLUMNS, Ledger, read_manifest, recorded_sweeps, rows
+    if source == "records":
+        import pyarrow as pa
 
-    place = find_storage(storage)
-    names = recorded_sweeps(place) if sweep is None else [sweep]
-    found: list[dict[str, Any]] = []
-    for name in names:
-        trials = read_manifest(place, name)["trials"]
-        found += rows(Ledger(place).current(trials), name, trials)
-    table = pd.DataFrame(found, columns=list(COLUMNS))
-    for column in NUMBERS:  # a column of nothing but None is one of numbers too
-        table[column] = pd.to_numeric(table[column])
-    return table if where is None else filtered(table, where)
+        from orchestrator.compact import compacted, schema
+        from orchestrator.records import recorded_sweeps
+
+        place = find_storage(storage)
+        names = recorded_sweeps(place) if sweep is None else [sweep]
+        trials = [compacted(place, name).replace_schema_metadata() for name in names]
+        return tidy(pa.concat_tables([*trials, schema().empty_table()]), list(COLUMNS), where)
+    if source != "mlflow":
+        raise ValueError(f"no source {source!r}; there are: records, mlflow")
+    from orchestrator.compact import of_rows
+    from orchestrator.tracking import default_uri, mirrored
+
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    rows = mirrored(uri or default_uri(find_storage(storage)), sweep)
+    return tidy(of_rows(rows), list(COLUMNS), where)
 
 
 def find_storage(storage: str | Path | None = None) -> Path:
@@ -91,21 +105,3 @@ def histories(
 
     found = Ledger(find_storage(storage)).current(table["trial_id"].unique())
     return {record["trial_id"]: record["history"] for record in found if record["history"]}
-
-
-def filtered(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The rows for which an SQL condition holds, in their order."""
-    import sqlite3
-
-    with sqlite3.connect(":memory:") as database:
-        table.astype(object).where(table.notna(), None).to_sql(
-            "results", database, index_label="_row"
-        )
-        database.execute("PRAGMA query_only = 1")
-        try:
-            kept = database.execute(f"SELECT _row FROM results WHERE {where}").fetchall()
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            raise ValueError(
-                f"--where {where!r}: {error}; the columns are: {', '.join(table.columns)}"
-            ) from None
-    return table.iloc[sorted(row for (row,) in kept)].reset_index(drop=True)

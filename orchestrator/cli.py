@@ -42,6 +42,18 @@ class Format(StrEnum):
     csv = "csv"
     parquet = "parquet"
     json = "json"
+    latex = "latex"
+
+
+class Printed(StrEnum):
+    table = "table"
+    csv = "csv"
+    latex = "latex"
+
+
+class Source(StrEnum):
+    records = "records"
+    mlflow = "mlflow"
 
 
 class Test(StrEnum):
@@ -250,7 +262,11 @@ def results(
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+    source: Annotated[
+        Source, typer.Option(help="Where to read; mlflow needs no storage.")
+    ] = Source.records,
     storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Print the tidy table: a row per trial and metric.
 
@@ -260,18 +276,21 @@ def results(
     from analysis import results as table_of
     from orchestrator import show
 
-    table = table_of(sweep, storage, where)
+    table = table_of(sweep, storage, where, source=source.value, tracking_uri=tracking_uri)
     if format is Format.table and out is None:
         return show.result_rows(table)
     if format is Format.parquet:
         if out is None:
             raise ValueError("parquet is not text; name a file with --out FILE")
         return table.to_parquet(out, index=False)
-    text = (
-        table.to_json(orient="records", indent=1)
-        if format is Format.json
-        else table.to_csv(index=False)
-    )
+    if format is Format.latex:
+        from analysis.export import results_latex
+
+        text = results_latex(table)
+    elif format is Format.json:
+        text = table.to_json(orient="records", indent=1)
+    else:
+        text = table.to_csv(index=False)
     typer.echo(text) if out is None else out.write_text(text)
 
 
@@ -286,6 +305,7 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Differences inside +- this count as none.")
     ] = None,
+    format: Annotated[Printed, typer.Option(help="How to print.")] = Printed.table,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -298,6 +318,12 @@ def compare(
     rows = compared(
         storage, sweep, a=a, b=b, dataset=dataset, metric=metric, test=test.value, margin=margin
     )
+    if format is Printed.csv:
+        return typer.echo(rows.to_csv(index=False))
+    if format is Printed.latex:
+        from analysis.export import comparison_latex
+
+        return typer.echo(comparison_latex(rows))
     show_comparison(rows, as_json)
 
 
@@ -311,6 +337,34 @@ def report(
     from analysis.conclusion import write_report
 
     typer.echo(write_report(storage, sweep, out))
+
+
+@app.command()
+def reproduce(
+    sweep: str,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 3 when a cell is a FAIL.")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Set what a paper published beside what was run here, cell by cell.
+
+    PASS, WITHIN NOISE, FAIL, or NOT RUN and why. Nothing needs to have been run.
+
+    [dim]gauntlet reproduce boiarsky2023/table2 --check[/dim]
+    """
+    from analysis.conclusion import reproduced
+    from orchestrator import show
+
+    found = reproduced(storage, sweep)
+    if as_json:
+        tables = {k: json.loads(found[k].to_json(orient="records")) for k in ("cells", "tests")}
+        print_json({**found, **tables})
+    else:
+        show.reproduction(found)
+    if check and (found["cells"]["verdict"] == "FAIL").any():
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command()

@@ -165,24 +165,29 @@ def rows(
     """
     table = []
     for record in records:
-        trial, counts = record["trial"], record.get("counts", {})
-        about = {
-            "model": planned[record["trial_id"]].get("arm") or trial["model"],
-            **{key: trial[key] for key in ("model_version", "task", "task_version")},
-            **{key: trial[key] for key in ("dataset", "dataset_sha256", "seed")},
-            **{key: record[key] for key in ("trial_id", "status", "reason", "code_version")},
-            **{key: record[key] for key in ("started_at", "hostname", "protocol")},
-            **record["cost"],
-            "sweep": sweep,
-            "fraction": trial["task_params"]["fraction"],
-            "model_params": json.dumps(told(trial["model_params"], planned), sort_keys=True),
-            "task_params": json.dumps(trial["task_params"], sort_keys=True),
-            **{key: counts.get(key) for key in ("n_train", "n_eval", "n_classes")},
-        }
+        shared = about(record, sweep, planned)
         for metric, value in (record["metrics"] or {None: None}).items():
-            row = about | {"metric": metric, "value": value}
+            row = shared | {"metric": metric, "value": value}
             table.append({column: row[column] for column in COLUMNS})
     return table
+
+
+def about(record: Record, sweep: str, planned: Mapping[str, Record]) -> dict[str, Any]:
+    """What the rows of one trial share: `COLUMNS` without metric and value."""
+    trial, counts = record["trial"], record.get("counts", {})
+    return {
+        "model": planned[record["trial_id"]].get("arm") or trial["model"],
+        **{key: trial[key] for key in ("model_version", "task", "task_version")},
+        **{key: trial[key] for key in ("dataset", "dataset_sha256", "seed")},
+        **{key: record[key] for key in ("trial_id", "status", "reason", "code_version")},
+        **{key: record[key] for key in ("started_at", "hostname", "protocol")},
+        **record["cost"],
+        "sweep": sweep,
+        "fraction": trial["task_params"]["fraction"],
+        "model_params": json.dumps(told(trial["model_params"], planned), sort_keys=True),
+        "task_params": json.dumps(trial["task_params"], sort_keys=True),
+        **{key: counts.get(key) for key in ("n_train", "n_eval", "n_classes")},
+    }
 
 
 def told(params: Mapping[str, Any], planned: Mapping[str, Record]) -> dict[str, Any]:

@@ -269,6 +269,50 @@ def comparison(rows: pd.DataFrame) -> None:
         console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, sep="\n")
 
 
+OUTCOMES = {"PASS": "green", "WITHIN NOISE": "yellow", "FAIL": "red", "NOT RUN": "dim"}
+
+
+def reproduction(found: Facts) -> None:
+    """Published numbers beside ours, a table a data set and metric; reasons once, below."""
+    cells = found["cells"]
+    console.print(f"[bold]{found['sweep']}[/bold]: {escape(found['title'])}", highlight=False)
+    if cells.empty:
+        return console.print("no number of it is published, so there is nothing to set ours beside")
+    for (dataset, metric), block in cells.groupby(["dataset", "metric"], sort=False):
+        drawn = Table(box=None, pad_edge=False)
+        for column in ("model", "labels", "published", "ours", "difference", "margin", "verdict"):
+            drawn.add_column(column, justify="left" if column in ("model", "verdict") else "right")
+        for row in block.to_dict("records"):
+            drawn.add_row(
+                escape(row["model"]),
+                f"{row['fraction']:.0%}",
+                mean_of(row["published"], row["published_low"], row["published_n"]),
+                mean_of(row["ours"], row["low"], row["n"]),
+                number(row["difference"], "+.4f"),
+                number(row["margin"], ".4f"),
+                f"[{OUTCOMES[row['verdict']]}]{row['verdict']}[/]",
+            )
+        where = dataset or "median over all data sets"
+        console.print(f"\n[bold]{escape(f'{where}, {metric}')}[/bold]", drawn, sep="\n")
+    if (tests := found["tests"].dropna(subset="p_of_its_runs")).size:
+        columns = {c: tests[c].map(lambda p: number(p, ".3g")) for c in tests if c.startswith("p_")}
+        rows = tests.assign(**columns).to_dict("records")
+        table("\np-values of the paper's own test, Student's", rows)
+    counts = cells["verdict"].value_counts()
+    tally = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if name in counts)
+    console.print(f"\n{len(cells)} published numbers: {tally}", highlight=False)
+    reasons = cells.assign(why=cells["why"].str.split("\n")).explode("why").query("why != ''")
+    for (verdict, why), n in reasons.groupby(["verdict", "why"], sort=False).size().items():
+        console.print(f"{verdict}, {n}: {escape(why)}", style="dim", highlight=False)
+
+
+def mean_of(mean: float, low: float, n: int) -> str:
+    """A mean, its interval and its number of runs, or a dash."""
+    if not n:
+        return "-"
+    return f"{mean:.4f}{'' if low != low else f' ± {mean - low:.4f}'} ({n})"
+
+
 def interval(low: float, high: float) -> str:
     """Both ends, or a dash where there are none."""
     return "-" if low != low else f"{low:+.3f} to {high:+.3f}"

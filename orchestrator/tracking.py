@@ -6,13 +6,13 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import SETTLED, Ledger, Record, read_manifest, slug
+from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
 from trainables.leases import waited_for
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must 
 
 KIND = "custom_model_development"
 """MLflow's word for experiments with metrics and models, so that it opens on the right page."""
+ROW, METRICS = "gauntlet.row", "gauntlet.metrics"
+"""Tags of a run: its row of the tidy table as JSON, and the names of the record's own metrics."""
+TRIALS = "gauntlet.trials"
+"""Tags of an experiment, numbered: the ids of the sweep's trials in their order, one after another.
+A sweep that is planned anew may leave trials out; their runs stay, and are not in its table."""
+ID, LONGEST_TAG, MOST_AT_ONCE = 16, 4800, 900
 ENDED = {"ok": "FINISHED", "not_applicable": "FINISHED", "pruned": "KILLED"}
 
 
@@ -70,11 +76,13 @@ class Syncer:
         if not new:
             return 0
         experiment = self.experiment(client, manifest)
+        self.tell_trials(client, experiment, manifest["trials"])
         present = runs_by_trial(client, experiment)
         for record in new:
             run = present.get(record["trial_id"])
-            if run is None or not shows(run, record):
-                self.write(client, experiment, record, run)
+            row = about(record, self.sweep, manifest["trials"])
+            if run is None or not shows(run, record, row):
+                self.write(client, experiment, record, run, row)
             self.mirrored[record["trial_id"]] = record["status"]
         return len(new)
 
@@ -96,9 +104,27 @@ class Syncer:
         place = (self.storage / "mlflow-artifacts").resolve().as_uri()
         return client.create_experiment(self.sweep, artifact_location=place, tags=tags)
 
-    def write(self, client: MlflowClient, experiment: str, record: Record, run: Run | None) -> None:
+    def tell_trials(self, client: MlflowClient, experiment: str, trials: Iterable[str]) -> None:
+        """Say which trials are the sweep's, where that is not said already."""
+        ids = "".join(trials)
+        parts = [ids[i : i + LONGEST_TAG] for i in range(0, len(ids), LONGEST_TAG)]
+        wanted = {f"{TRIALS}.{n}": part for n, part in enumerate(parts)} | {TRIALS: str(len(parts))}
+        known = client.get_experiment(experiment).tags
+        for key, value in wanted.items():
+            if known.get(key) != value:
+                client.set_experiment_tag(experiment, key, value)
+
+    def write(
+        self,
+        client: MlflowClient,
+        experiment: str,
+        record: Record,
+        run: Run | None,
+        row: dict[str, Any],
+    ) -> None:
         """One run: tags first, so that it can be found again; its end last, so that a run which
-        looks ended is whole."""
+        looks ended is whole. The record's metrics come a step after the last epoch's, so that
+        what MLflow shows as a run's metrics is what the record says."""
         from mlflow.entities import Metric, Param, RunTag
 
         tags = tags_of(record, self.sweep)
@@ -109,12 +135,13 @@ class Syncer:
         run_id = run.info.run_id
         ended = millis(record["ended_at"])
         steps = [(step, values) for step, values in enumerate(record["history"])]
-        metrics = [Metric(k, v, ended, 0) for k, v in record["metrics"].items()]
-        metrics += [Metric(k, float(v), ended, step) for step, d in steps for k, v in d.items()]
+        metrics = [Metric(k, float(v), ended, step) for step, d in steps for k, v in d.items()]
+        metrics += [Metric(k, v, ended, len(steps)) for k, v in record["metrics"].items()]
         params = [Param(k, str(v)) for k, v in params_of(record).items()]
-        client.log_batch(
-            run_id, metrics, params, [RunTag(key, value) for key, value in tags.items()]
-        )
+        tags |= {ROW: json.dumps(row), METRICS: json.dumps(list(record["metrics"]))}
+        client.log_batch(run_id, [], params, [RunTag(key, value) for key, value in tags.items()])
+        for i in range(0, len(metrics), MOST_AT_ONCE):
+            client.log_batch(run_id, metrics[i : i + MOST_AT_ONCE])
         client.log_inputs(run_id, datasets=[dataset_of(record)])
         self.write_artifacts(client, run_id, record)
         client.set_terminated(run_id, ENDED.get(record["status"], "FAILED"), ended)
@@ -150,9 +177,55 @@ def runs_by_trial(client: MlflowClient, experiment: str) -> dict[str, Run]:
             return found
 
 
-def shows(run: Run, record: Record) -> bool:
-    """Whether a run is whole and tells of this outcome."""
-    return run.info.status != "RUNNING" and run.data.tags.get("status") == record["status"]
+def shows(run: Run, record: Record, row: dict[str, Any]) -> bool:
+    """Whether a run is whole and tells of this outcome, and of it as the sweep now tells it."""
+    tags = run.data.tags
+    told = tags.get("status") == record["status"] and tags.get(ROW) == json.dumps(row)
+    return run.info.status != "RUNNING" and told
+
+
+# ---- and back: the tidy table from MLflow alone ------------------------------------------------
+
+
+def mirrored(
+    tracking_uri: str, sweep: str | None
+) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
+    """Each trial of one sweep, or of all, that an MLflow server or file has: what its rows of the
+    tidy table share, and its metrics.
+
+    Raises LookupError for a sweep that was never mirrored there, and ValueError where runs were
+    mirrored before rows were: `gauntlet sync` mends that.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=tracking_uri)
+    there = {e.name: e for e in client.search_experiments(max_results=1000) if TRIALS in e.tags}
+    if sweep is not None and sweep not in there:
+        from trainables.catalog import unknown
+
+        raise LookupError(f"{tracking_uri} has {unknown('sweep', sweep, sorted(there))}")
+    for name in [sweep] if sweep is not None else sorted(there):
+        runs = runs_by_trial(client, there[name].experiment_id)
+        for trial_id in trials_of(there[name].tags):
+            if (run := runs.get(trial_id)) is not None and run.info.status != "RUNNING":
+                yield row_of(run)
+
+
+def trials_of(tags: Mapping[str, str]) -> list[str]:
+    """The trials that an experiment's tags name, in their order."""
+    ids = "".join(tags[f"{TRIALS}.{n}"] for n in range(int(tags[TRIALS])))
+    return [ids[i : i + ID] for i in range(0, len(ids), ID)]
+
+
+def row_of(run: Run) -> tuple[dict[str, Any], dict[str, float]]:
+    """What was mirrored of one trial."""
+    tags = run.data.tags
+    if ROW not in tags:
+        raise ValueError(
+            f"the run {run.info.run_name} was mirrored by an older version, without its row of the"
+            " table: run `gauntlet sync` where the records are"
+        )
+    return json.loads(tags[ROW]), {m: run.data.metrics[m] for m in json.loads(tags[METRICS])}
 
 
 def run_name(record: Record) -> str:

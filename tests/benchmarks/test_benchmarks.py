@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SMALL = {"prepare.py": ["--cells", "300"], "memory.py": ["--cells", "300", "--processes", "2"]}
+SMALL = {
+    "prepare.py": ["--cells", "300"],
+    "memory.py": ["--cells", "300", "--processes", "2"],
+    "query.py": ["--trials", "50", "--many", "100"],
+}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("script", SMALL)
-def test_a_benchmark_runs_on_a_few_cells(script, tmp_path):
+def test_a_benchmark_runs_at_a_small_size(script, tmp_path):
     command = [sys.executable, BENCHMARKS / script, *SMALL[script], "--scratch", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr

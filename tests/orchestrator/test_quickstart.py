@@ -158,7 +158,7 @@ def test_results_can_be_asked_in_sql(quickstart, gauntlet):
     refused = gauntlet(
         "results", "quickstart", "--where", "modle = 1", "--storage", storage, expect=2
     )
-    assert "no such column: modle" in refused.stderr
+    assert "modle" in refused.stderr
 
 
 def test_results_work_from_the_clones_root(quickstart):
