@@ -37,4 +37,6 @@ def small_sample_factor(df: float) -> float:
     """
     if df <= 1:
         return float("nan")
+    if df > 1e6:
+        return 1.0
     return float(np.exp(gammaln(df / 2) - gammaln((df - 1) / 2)) / np.sqrt(df / 2))
