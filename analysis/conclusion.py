@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.predictions import kept_in
 from analysis.results import find_storage, kept, planned, results
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
 
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
-    return compare_all(table, comparable(manifest, table))
+    return compare_all(
+        table, comparable(manifest, table), predictions=kept_in(find_storage(storage))
+    )
 
 
 def compared(
@@ -30,6 +33,7 @@ def compared(
     metric: str | None,
     test: str,
     margin: float | None,
+    correction: str = "holm",
 ) -> pd.DataFrame:
     """Two models of a sweep (the last one run, if none is named).
 
@@ -46,7 +50,13 @@ def compared(
         table = table[table["dataset"] == dataset]
     chosen: str = metric or manifest["headline"]
     known(chosen, table["metric"], "metric")
-    return compare(table, a, b, chosen, test=test, margin=margin)
+    return compare(
+        *(table, a, b, chosen),
+        test=test,
+        margin=margin,
+        correction=correction,
+        predictions=kept_in(find_storage(storage)),
+    )
 
 
 def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Path:
@@ -67,6 +77,7 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         sweep=name,
         manifest=manifest,
         points=kept(table, "umap.parquet", storage),
+        predictions=kept_in(find_storage(storage)),
     )
 
 

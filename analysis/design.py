@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 SHARED_TRAINING = 1.5
-"""By how much training cells that seeds share may raise what shared test cells alone would do."""
+"""Two random test sets share no more of what cells do than their share of all cells; training cells
+that seeds share as well may raise that by so much (`benchmarks/calibration.py`)."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,6 @@ class Design:
         """What `rho` adds to 1/n in the variance of a mean over seeds."""
         return None if self.rho is None else self.rho / (1 - self.rho)
 
-    @property
-    def cells_shared(self) -> float | None:
-        """The most that shared cells leave of the variance that test cells give a single seed."""
-        if self.kind == "random" and self.share is not None:
-            return SHARED_TRAINING * self.share
-        return {"batches": 0.0, "fixed": 1.0}.get(self.kind)
-
 
 def design_of(scores: pd.DataFrame) -> Design:
     """The design of one cell of the tidy table."""
@@ -73,10 +67,21 @@ def held_out_share(scores: pd.DataFrame) -> float | None:
 
 def choose_test(n_shared: int, design: Design, cells_known: bool) -> tuple[str, str]:
     """The test that fits how the trials were drawn, and why in one line."""
+    if n_shared == 0 and design.kind == "random":
+        return (
+            "corrected-welch",
+            "no seed is shared: two samples, each corrected for splits of the same cells",
+        )
     if n_shared == 0:
         return "welch", "no seed is shared: two independent samples, each with its own variance"
     if design.kind == "batches":
         return "paired", "each seed leaves out another batch: paired over batches"
+    if design.kind == "fixed" and cells_known:
+        return (
+            "seeds-and-cells",
+            "shared seeds, one fixed test set: paired, with what its cells leave open,"
+            " as predictions show it",
+        )
     if design.kind == "fixed":
         return "paired", "shared seeds, one fixed test set: it speaks of these test cells only"
     if design.share is None:

@@ -118,10 +118,16 @@ def student(a: np.ndarray, b: np.ndarray) -> TEstimate:
     return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(squares / df * (1 / n_a + 1 / n_b)), df)
 
 
-def welch(a: np.ndarray, b: np.ndarray) -> TEstimate:
-    """The two-sample t test with a variance for each (Welch 1947)."""
+def welch(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
+    """The two-sample t test with a variance for each (Welch 1947).
+
+    `extra` corrects each arm for splits that share cells, as in `paired`. It takes the arms for
+    unrelated, so where the same cells are hard for both it is on the safe side.
+    """
     n_a, n_b = a.shape[-1], b.shape[-1]
-    of_a, of_b = a.var(axis=-1, ddof=1) / n_a, b.var(axis=-1, ddof=1) / n_b
+    of_a = (1 / n_a + extra) * a.var(axis=-1, ddof=1)
+    of_b = (1 / n_b + extra) * b.var(axis=-1, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = (of_a + of_b) ** 2 / (of_a**2 / (n_a - 1) + of_b**2 / (n_b - 1))
-    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(of_a + of_b), df)
+    floor = extra * (a.var(axis=-1, ddof=1) + b.var(axis=-1, ddof=1))
+    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(of_a + of_b), df, floor)

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import intervals
 from analysis.bayes import Posterior
-from analysis.design import Design
+from analysis.design import SHARED_TRAINING, Design
 from analysis.flips import FlipEstimate, RankEstimate
 from analysis.intervals import Estimate
 from analysis.mcnemar import McNemar
@@ -84,7 +84,7 @@ def varying_cells(scores: Scores) -> str | None:
     """Seeds alone may be enough to vary, or cells alone."""
     if (reason := known_cells(scores)) or len(scores.a) < 2 or scores.cells is None:
         return reason or pairs(scores)
-    return None if (scores.cells.variance > 0).any() else pairs(scores)
+    return None if scores.cells.shared > 0 else pairs(scores)
 
 
 def contested_cells(scores: Scores) -> str | None:
@@ -102,11 +102,15 @@ def corrected(scores: Scores) -> intervals.TEstimate:
 
 
 def seeds_and_cells(scores: Scores) -> intervals.TEstimate:
-    """Known cells are `varying_cells`' business; batches share none and have nothing to add."""
-    known = 0.0 if scores.cells is None else float(scores.cells.variance.mean())
-    extra = np.inf if scores.design.extra is None else scores.design.extra
-    shared = scores.design.cells_shared or 0.0
-    return intervals.seeds_and_cells(scores.a, scores.b, extra, shared * known)
+    """On random splits bounded by test cells; on fixed test cells, what these say themselves.
+
+    Batches share no cells, so that this is the paired t test there.
+    """
+    if scores.cells is None or scores.design.extra is None:
+        known = 0.0 if scores.cells is None else scores.cells.shared
+        return intervals.seeds_and_cells(scores.a, scores.b, np.inf, known)
+    most = SHARED_TRAINING * (scores.design.share or 0.0) * scores.cells.variance
+    return intervals.seeds_and_cells(scores.a, scores.b, scores.design.extra, most)
 
 
 def mcnemar(scores: Scores) -> McNemar:
@@ -119,6 +123,12 @@ OFFERED = {
     "paired": Offered(lambda s: intervals.paired(s.a, s.b), pairs),
     "welch": Offered(lambda s: intervals.welch(s.a, s.b), arms, paired=False),
     "student": Offered(lambda s: intervals.student(s.a, s.b), arms, paired=False),
+    "corrected-welch": Offered(
+        lambda s: intervals.welch(s.a, s.b, s.design.extra or 0.0),
+        arms,
+        paired=False,
+        shared_cells=True,
+    ),
     "wilcoxon": Offered(lambda s: RankEstimate(s.a - s.b), pairs),
     "permutation": Offered(lambda s: FlipEstimate(s.a - s.b), pairs),
     "nadeau-bengio": Offered(corrected, overlap, shared_cells=True),

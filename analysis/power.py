@@ -37,10 +37,10 @@ def error_at(
     test: str, n: np.ndarray, a: np.ndarray, b: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The standard error of the difference, and the degrees of freedom, at each number of seeds."""
-    if test in {"welch", "student"}:
+    if test in {"welch", "student", "corrected-welch"}:
         va, vb = a.var(ddof=1), b.var(ddof=1)
         share = 2.0 if test == "student" else (va + vb) ** 2 / (va**2 + vb**2)
-        return np.sqrt((va + vb) / n), share * (n - 1)
+        return np.sqrt((va + vb) / n + floor), share * (n - 1)
     return np.sqrt((a - b).var(ddof=1) / n + floor), n - 1.0
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,21 +17,36 @@ Predictions = Callable[[str], pd.DataFrame | None]
 
 @dataclass(frozen=True)
 class CellByCell:
-    """Two models on the same test cells, a value a seed."""
+    """Two models on the same test cells, seed by seed."""
 
-    variance: np.ndarray
-    """Of the difference, over test cells that might as well have been drawn; models as they are."""
+    covariance: np.ndarray
+    """[..., seeds, seeds] of the differences, over test cells that might as well have been others;
+    models as they are. Two seeds vary together in the test cells that both have."""
     only_a: np.ndarray
-    """Test cells that a alone names rightly."""
+    """Test cells that a alone names rightly [..., seeds]."""
     only_b: np.ndarray
     cells: np.ndarray
     """Test cells in all."""
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Of one seed's difference, on average."""
+        return np.diagonal(self.covariance, axis1=-2, axis2=-1).mean(-1)
+
+    @property
+    def shared(self) -> np.ndarray:
+        """Of the mean over seeds, were there no end of seeds: the mean covariance of two."""
+        n = self.covariance.shape[-1]
+        if n == 1:
+            return self.variance
+        return np.maximum(self.covariance.sum((-2, -1)) / n - self.variance, 0) / (n - 1)
 
 
 def kept_in(storage: str | Path) -> Predictions:
     """The predictions that a storage's trials kept."""
     home = Path(storage) / "artifacts"
 
+    @lru_cache(maxsize=128)  # a trial takes part in several comparisons
     def of(trial_id: str) -> pd.DataFrame | None:
         path = home / trial_id / "predictions.parquet"
         return pd.read_parquet(path) if path.exists() else None
@@ -57,13 +74,15 @@ def cell_by_cell(
         if (one := one_seed(score, cells_a, cells_b, told)) is None:
             return None
         found.append(one)
-    return CellByCell(*(np.array(column) for column in zip(*found, strict=True)))
+    adds = pd.concat([one.pop("adds") for one in found], axis=1).fillna(0.0).to_numpy()
+    counts = pd.DataFrame(found)
+    return CellByCell(adds.T @ adds, *(counts[name].to_numpy() for name in counts.columns))
 
 
 def one_seed(
     score: Score, a: pd.DataFrame, b: pd.DataFrame, told: list[float]
-) -> tuple[float, int, int, int] | None:
-    """`CellByCell` of one seed; None when cells differ or do not give what was told."""
+) -> dict[str, Any] | None:
+    """What each cell adds to a - b, and `CellByCell`'s counts; None when cells do not fit."""
     both = a.merge(b, on="cell", suffixes=("_a", "_b"), validate="one_to_one")
     if not len(both) == len(a) == len(b) or (both["truth_a"] != both["truth_b"]).any():
         return None
@@ -75,19 +94,20 @@ def one_seed(
         return None
     right_a, right_b = said_a == truth, said_b == truth
     won, lost = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    return sampling_variance(adds_a - adds_b, truth), won, lost, len(truth)
+    adds = pd.Series(within_classes(adds_a - adds_b, truth), index=both["cell"])
+    return {"adds": adds, "only_a": won, "only_b": lost, "cells": len(truth)}
 
 
-def sampling_variance(influence: np.ndarray, truth: np.ndarray) -> float:
-    """The variance of a sum of influences, if as many cells of each class were drawn again.
+def within_classes(adds: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """What cells add, less their class's mean: the sum of squares is the variance of the score,
+    were as many cells of each class drawn again.
 
-    A class of one cell has its square: nothing is known of its spread.
+    A class of one cell keeps what it adds: nothing is known of its spread.
     """
-    sizes = np.bincount(truth)[truth]
-    means = (np.bincount(truth, weights=influence) / np.maximum(np.bincount(truth), 1))[truth]
-    alone = sizes == 1
-    apart = np.where(alone, influence, influence - means) ** 2
-    return float((apart * np.where(alone, 1, sizes / np.maximum(sizes - 1, 1))).sum())
+    sizes = np.maximum(np.bincount(truth), 1)
+    means = (np.bincount(truth, weights=adds) / sizes)[truth]
+    n = sizes[truth]
+    return np.where(n == 1, adds, (adds - means) * np.sqrt(n / np.maximum(n - 1, 1)))
 
 
 Score = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]

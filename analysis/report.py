@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import claims
 from analysis.figures.style import pretty, svg
+from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
 from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
@@ -26,6 +27,7 @@ def report(
     sweep: str,
     manifest: Mapping[str, Any] | None = None,
     points: pd.DataFrame | None = None,
+    predictions: Predictions | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
@@ -34,6 +36,7 @@ def report(
     model was not run, is listed with the reason. `manifest` is what else should be told of how
     the sweep was run, by name; its "controls" are the models that scores are rescaled between.
     `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
+    `predictions` are the test cells that trials kept, as `significance.compare` reads them.
     Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
@@ -44,7 +47,7 @@ def report(
     metric = main_metric(table, comparisons)
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
-    rows, unanswered = answers(table, comparisons)
+    rows, unanswered = answers(table, comparisons, predictions)
     controls: Mapping[str, str] = (manifest or {}).get("controls", {})
     scaled = rescaled(values_of(best, metric), controls)
     page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
@@ -81,14 +84,16 @@ def main_metric(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -
 
 
 def answers(
-    table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]
+    table: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]],
+    predictions: Predictions | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The comparisons that can be made, adjusted together, and why the others cannot."""
     found: list[Comparison] = []
     unanswered = []
     for comparison in comparisons:
         try:
-            found += unadjusted(table, **comparison)
+            found += unadjusted(table, **comparison, predictions=predictions)
         except (LookupError, ValueError) as error:
             reason = str(error.args[0])
             unanswered.append(f"{comparison['a']} against {comparison['b']}: {reason}")

@@ -149,7 +149,7 @@ def answer(
         return row
     design = design_of(measured)
     cells = None
-    if asked in NEED_CELLS or (asked == "auto" and design.kind == "random"):
+    if asked in NEED_CELLS or (asked == "auto" and design.kind in ("random", "fixed")):
         cells = cell_by_cell(row.metric, in_a.loc[shared], in_b.loc[shared], predictions)
     chosen = choose_test(len(shared), design, cells is not None)
     row.test, row.why = chosen if asked == "auto" else (asked, "asked for")

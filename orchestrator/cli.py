@@ -50,7 +50,18 @@ class Test(StrEnum):
     welch = "welch"
     student = "student"
     wilcoxon = "wilcoxon"
+    corrected_welch = "corrected-welch"
+    permutation = "permutation"
     nadeau_bengio = "nadeau-bengio"
+    seeds_and_cells = "seeds-and-cells"
+    bayes = "bayes"
+    mcnemar = "mcnemar"
+
+
+class Correction(StrEnum):
+    holm = "holm"
+    benjamini_hochberg = "benjamini-hochberg"
+    none = "none"
 
 
 Storage = Annotated[
@@ -286,6 +297,9 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Differences inside +- this count as none.")
     ] = None,
+    correction: Annotated[
+        Correction, typer.Option(help="For asking more than one question.")
+    ] = Correction.holm,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -296,9 +310,16 @@ def compare(
     from analysis.conclusion import compared
 
     rows = compared(
-        storage, sweep, a=a, b=b, dataset=dataset, metric=metric, test=test.value, margin=margin
+        *(storage, sweep),
+        a=a,
+        b=b,
+        dataset=dataset,
+        metric=metric,
+        test=test.value,
+        margin=margin,
+        correction=correction.value,
     )
-    show_comparison(rows, as_json)
+    show_comparison(rows, as_json, correction.value)
 
 
 @app.command()
@@ -434,13 +455,13 @@ def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -
         raise typer.Exit(FAILED)
 
 
-def show_comparison(rows: Any, as_json: bool) -> None:
+def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     """Rows of `analysis.compare`, for eyes or for programs."""
     from orchestrator import show
 
     if as_json:
         return print_json(json.loads(rows.to_json(orient="records")))
-    show.comparison(rows)
+    show.comparison(rows, correction)
 
 
 def print_json(value: Any) -> None:

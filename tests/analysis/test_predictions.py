@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from analysis.predictions import SCORES, cell_by_cell, kept_in, sampling_variance
+from analysis.predictions import SCORES, cell_by_cell, kept_in, within_classes
 from analysis.significance import COLUMNS, compare
 from tests.analysis.conftest import predicted_table
 
@@ -53,7 +53,9 @@ def test_the_variance_is_that_of_drawing_cells_again(name):
                                for k in range(3)])  # fmt: skip
         a, b = (SCORES[name](truth[rows], said[rows])[0] for said in arms)
         drawn.append(a - b)
-    assert sampling_variance(adds_a - adds_b, truth) == pytest.approx(np.var(drawn), rel=0.1)
+    assert (within_classes(adds_a - adds_b, truth) ** 2).sum() == pytest.approx(
+        np.var(drawn), rel=0.1
+    )
 
 
 def test_seeds_and_cells_are_told_apart():
@@ -74,9 +76,10 @@ def test_seeds_and_cells_are_told_apart():
 def test_a_fixed_test_set_leaves_its_cells_open():
     table, predictions = predicted_table(cells=300, protocol="fixed test set, 10%")
     asked = {"metric": "test/macro_f1", "predictions": predictions}
-    these = compare(table, "a", "b", **asked).iloc[0]
-    others = compare(table, "a", "b", **asked, test="seeds-and-cells").iloc[0]
-    assert these["test"] == "paired"
+    others = compare(table, "a", "b", **asked).iloc[0]
+    these = compare(table, "a", "b", metric="test/macro_f1").iloc[0]
+    assert (others["test"], these["test"]) == ("seeds-and-cells", "paired")
+    assert "these test cells only" in these["why"]
     assert others["ci_low"] < these["ci_low"]
 
 

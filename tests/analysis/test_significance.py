@@ -247,9 +247,13 @@ def test_unknown_names_are_answered_with_known_ones(table):
 
 def test_no_shared_seed_means_welch():
     row = only(compare(scores_table(A, B, seeds_b=range(10, 15)), "a", "b"))
-    assert row["test"] == "welch"
+    assert row["test"] == "corrected-welch"
     assert "no seed is shared" in row["why"]
-    assert "share cells" in row["note"]
+    plain = only(compare(scores_table(A, B, seeds_b=range(10, 15)), "a", "b", test="welch"))
+    assert "share cells" in plain["note"]
+    assert plain["p"] < row["p"]
+    fixed = scores_table(A, B, seeds_b=range(10, 15), protocol="fixed test set")
+    assert only(compare(fixed, "a", "b"))["test"] == "welch"
 
 
 def test_no_held_out_cells_means_paired_and_no_claim_of_other_cells():
