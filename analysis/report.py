@@ -66,6 +66,7 @@ def report(
             choices=choices(table, twin(metric)),
             arms=arms(table),
             warning=claims.tuning_warning(table, comparisons),
+            exploratory=(manifest or {}).get("exploratory", ""),
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
             facts=facts(table, rows, manifest or {}),
@@ -256,5 +257,5 @@ def facts(
     told.append(("Python", platform.python_version()))
     plain = (str, int, float, bool)
     told += [(str(k), str(v)) for k, v in manifest.items() if isinstance(v, plain)]
-    elsewhere = {"hostname", "title", "sweep"}
+    elsewhere = {"hostname", "title", "sweep", "exploratory"}
     return [(name, value) for name, value in told if value and name not in elsewhere]

@@ -257,6 +257,9 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     metrics, tests = ", ".join(sorted(set(rows["metric"]))), ", ".join(sorted(set(rows["test"])))
     seeds = ", ".join(str(n) for n in sorted(set(rows["n"])))
     console.print(f"\n{metrics} over {seeds} seeds, {tests} test", style="dim", highlight=False)
+    if rows.get("exploratory") is not None and rows["exploratory"].any():
+        which = "" if rows["exploratory"].all() else "in part "
+        console.print(f"{which}exploratory: not fixed before the first trial", style="yellow")
     bayes = bool((rows["test"] == "bayes").all())
     kinds = ("chance_worse", "chance_equivalent", "chance_better")
     columns = kinds if bayes else ("p", "p_adjusted")
