@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.predictions import kept_in
 from analysis.results import find_storage, histories, kept, planned, results
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
 
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
-    return compare_all(table, comparable(manifest, table))
+    planned_ones = comparable(manifest, table)
+    rows = compare_all(table, planned_ones, predictions=kept_in(find_storage(storage)))
+    return stamped(rows, table, storage, sweep)
 
 
 def compared(
@@ -30,6 +34,7 @@ def compared(
     metric: str | None,
     test: str,
     margin: float | None,
+    correction: str = "holm",
 ) -> pd.DataFrame:
     """Two models of a sweep (the last one run, if none is named).
 
@@ -46,28 +51,76 @@ def compared(
         table = table[table["dataset"] == dataset]
     chosen: str = metric or manifest["headline"]
     known(chosen, table["metric"], "metric")
-    return compare(table, a, b, chosen, test=test, margin=margin)
+    rows = compare(
+        *(table, a, b, chosen),
+        test=test,
+        margin=margin,
+        correction=correction,
+        predictions=kept_in(find_storage(storage)),
+    )
+    if (test, correction) != ("auto", "holm"):
+        return rows.assign(exploratory=True)
+    return stamped(rows, table, storage, manifest["sweep"])
+
+
+def stamped(
+    rows: pd.DataFrame, table: pd.DataFrame, storage: str | Path, sweep: str
+) -> pd.DataFrame:
+    """The rows with a column `exploratory`: those whose question is not `fixed_beforehand`."""
+    from orchestrator.records import manifests
+
+    every = manifests(find_storage(storage), sweep)
+    asked = rows[["a", "b", "metric", "margin"]].to_dict("records")
+    return rows.assign(exploratory=[not fixed_beforehand(one, table, every) for one in asked])
+
+
+def fixed_beforehand(
+    asked: Mapping[Any, Any], table: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether a question was fixed before the first of the trials that answer it had started.
+
+    A manifest is written before a sweep's trials start, and never changed. One of the sweep's
+    manifests must have had these models, metric and margin by the time the first trial of either
+    model began, be it in this sweep or in another.
+    """
+
+    def question(one: Mapping[Any, Any]) -> tuple[Any, ...]:
+        margin = one.get("margin")
+        return {one["a"], one["b"]}, one["metric"], None if margin != margin else margin
+
+    begun = table.loc[table["model"].isin([asked["a"], asked["b"]]), "started_at"].min()
+    return any(
+        question(one) == question(asked)
+        for manifest in manifests
+        if manifest["created_at"] <= str(begun)
+        for one in manifest["analysis"]
+    )
 
 
 def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Path:
     """The report of a sweep as one HTML file; by default in the storage's `reports`."""
     from analysis.report import report
-    from orchestrator.records import slug
+    from orchestrator.records import manifests, slug
 
     manifest = planned(storage, sweep)
     name = manifest["sweep"]
     page = out or find_storage(storage) / "reports" / f"{slug(name)}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     table = measured(manifest, storage)
+    asked, every = comparable(manifest, table), manifests(find_storage(storage), name)
+    late = [
+        f"{one['a']} against {one['b']}" for one in asked if not fixed_beforehand(one, table, every)
+    ]
     return report(
         table,
-        comparable(manifest, table),
+        asked,
         page,
         title=manifest["title"],
         sweep=name,
-        manifest=manifest,
+        manifest=manifest | {"exploratory": ", ".join(late)},
         points=kept(table, "umap.parquet", storage),
         epochs=histories(table, storage),
+        predictions=kept_in(find_storage(storage)),
     )
 
 

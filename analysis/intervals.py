@@ -1,121 +1,133 @@
-"""A difference between two models, how uncertain it is, and what follows from that."""
+"""A difference between two models, how uncertain it is, and what follows from that: t tests.
+
+Arrays of scores have seeds along their last axis; one comparison is one axis long, and a simulation
+has many side by side.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import stats
+
+Number = Any
+"""A float; an array where many comparisons are made at once."""
+
+
+class Estimate(Protocol):
+    """What a test makes of the scores: an estimate, and chances under what might be true."""
+
+    @property
+    def difference(self) -> Number: ...
+    @property
+    def statistic(self) -> Number: ...
+    @property
+    def df(self) -> Number: ...
+    @property
+    def p(self) -> Number:
+        """Two-sided, against no difference."""
+        ...
+
+    def above(self, value: float) -> Number:
+        """One-sided p against a difference of `value` or less; `below` is its mirror image."""
+        ...
+
+    def below(self, value: float) -> Number: ...
+    def interval(self, level: float = 0.95) -> tuple[Number, Number]:
+        """Low and high, at the given confidence."""
+        ...
+
+
+def p_equivalent(estimate: Estimate, margin: float) -> Number:
+    """The p-value of two one-sided tests: against a difference outside +- margin (TOST)."""
+    return np.maximum(estimate.above(-margin), estimate.below(margin))
 
 
 @dataclass(frozen=True)
 class TEstimate:
     """A difference with a standard error and degrees of freedom: a t test and its interval."""
 
-    difference: float
-    error: float
-    df: float
+    difference: Number
+    error: Number
+    df: Number
+    floor: Number = 0.0
+    """The part of the error's square that more seeds leave as it is."""
 
     @property
-    def statistic(self) -> float:
+    def statistic(self) -> Number:
         return self.difference / self.error
 
     @property
-    def p(self) -> float:
-        """Two-sided, against no difference."""
-        return float(2 * stats.t.sf(abs(self.statistic), self.df))
+    def p(self) -> Number:
+        return 2 * stats.t.sf(np.abs(self.statistic), self.df)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Low and high, at the given confidence."""
+    def above(self, value: float) -> Number:
+        return stats.t.sf((self.difference - value) / self.error, self.df)
+
+    def below(self, value: float) -> Number:
+        return stats.t.cdf((self.difference - value) / self.error, self.df)
+
+    def interval(self, level: float = 0.95) -> tuple[Number, Number]:
         reach = stats.t.ppf((1 + level) / 2, self.df) * self.error
-        return float(self.difference - reach), float(self.difference + reach)
+        return self.difference - reach, self.difference + reach
 
 
-def paired(a: np.ndarray, b: np.ndarray, extra: float = 0.0) -> TEstimate:
-    """The paired t test of two equally long arrays of scores; `extra` corrects for shared cells.
+def paired(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
+    """The paired t test; `extra` corrects for splits that share cells.
 
     The variance of the mean of n differences is (1/n + extra) times their variance: `extra` is 0
     for independent pairs, and rho / (1 - rho) for splits whose scores correlate by rho (Nadeau &
     Bengio 2003, Inference for the generalization error, Machine Learning 52:239).
 
-    >>> round(paired(np.array([0.9, 0.8, 0.9]), np.array([0.7, 0.7, 0.8])).statistic, 3)
+    >>> round(float(paired(np.array([0.9, 0.8, 0.9]), np.array([0.7, 0.7, 0.8])).statistic), 3)
     4.0
     """
     differences = a - b
-    n = len(differences)
-    error = np.sqrt((1 / n + extra) * differences.var(ddof=1))
-    return TEstimate(float(differences.mean()), float(error), n - 1)
+    n = differences.shape[-1]
+    variance = differences.var(axis=-1, ddof=1)
+    error = np.sqrt((1 / n + extra) * variance)
+    return TEstimate(differences.mean(-1), error, n - 1, extra * variance)
+
+
+def seeds_and_cells(a: np.ndarray, b: np.ndarray, extra: Number, cells: Number) -> TEstimate:
+    """The paired t test with what test cells that seeds share leave open, as far as it is known.
+
+    Seeds that share cells are alike in nothing but what those cells do, so the variance that no
+    number of seeds removes is at most `cells`; `extra`, as in `paired`, guesses it from the seeds'
+    own scatter, which is far too much where that is mostly a network's luck. The smaller of the
+    two is taken; degrees of freedom where it is `cells` are Satterthwaite's, with `cells` as known.
+    """
+    plain = paired(a, b)
+    n = a.shape[-1]
+    own = plain.error**2
+    guessed = extra * own * n
+    floor = np.minimum(guessed, cells)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        welcome = (own + floor) ** 2 / own**2 * (n - 1)
+    df = np.where(guessed <= cells, n - 1, welcome)
+    return TEstimate(plain.difference, np.sqrt(own + floor), df, floor)
 
 
 def student(a: np.ndarray, b: np.ndarray) -> TEstimate:
     """The two-sample t test with one variance for both, as the papers used it."""
-    df = len(a) + len(b) - 2
-    pooled = ((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / df
-    error = np.sqrt(pooled * (1 / len(a) + 1 / len(b)))
-    return TEstimate(float(a.mean() - b.mean()), float(error), df)
+    n_a, n_b = a.shape[-1], b.shape[-1]
+    df = n_a + n_b - 2
+    squares = (n_a - 1) * a.var(axis=-1, ddof=1) + (n_b - 1) * b.var(axis=-1, ddof=1)
+    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(squares / df * (1 / n_a + 1 / n_b)), df)
 
 
-def welch(a: np.ndarray, b: np.ndarray) -> TEstimate:
-    """The two-sample t test with a variance for each (Welch 1947)."""
-    parts = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    df = sum(parts) ** 2 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
-    return TEstimate(float(a.mean() - b.mean()), float(np.sqrt(sum(parts))), float(df))
+def welch(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
+    """The two-sample t test with a variance for each (Welch 1947).
 
-
-@dataclass(frozen=True)
-class RankEstimate:
-    """Wilcoxon's signed-rank test, with the Hodges-Lehmann estimate and interval that go with it.
-
-    The estimate is the median of the means of all pairs of differences (Walsh averages).
+    `extra` corrects each arm for splits that share cells, as in `paired`. It takes the arms for
+    unrelated, so where the same cells are hard for both it is on the safe side.
     """
-
-    differences: np.ndarray
-
-    df = float("nan")
-
-    @cached_property
-    def walsh(self) -> np.ndarray:
-        first, second = np.triu_indices(len(self.differences))
-        return np.sort((self.differences[first] + self.differences[second]) / 2)
-
-    @property
-    def difference(self) -> float:
-        return float(np.median(self.walsh))
-
-    @property
-    def statistic(self) -> float:
-        """The sum of the ranks of the positive differences, less that of the negative ones."""
-        rounded = self.differences.round(12)
-        return float((np.sign(rounded) * stats.rankdata(np.abs(rounded))).sum())
-
-    @property
-    def p(self) -> float:
-        """Two-sided; exact up to 13 pairs, ties or not."""
-        rounded = self.differences.round(12)  # ties are ties whatever the last bit says
-        # 2**13 sign changes are fewer than PermutationMethod's 9,999 draws, so it takes them all
-        method = stats.PermutationMethod() if len(rounded) <= 13 else "auto"
-        return float(stats.wilcoxon(rounded, method=method).pvalue)
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Low and high; infinite where so few pairs cannot reach the confidence asked for."""
-        n = len(self.differences)
-        cut = int(np.searchsorted(signed_rank_cdf(n), (1 - level) / 2, side="right"))
-        if cut == 0:
-            return float("-inf"), float("inf")
-        return float(self.walsh[cut - 1]), float(self.walsh[-cut])
-
-
-def signed_rank_cdf(n: int) -> np.ndarray:
-    """P(W <= w) for w = 0, 1, ..., where W is the sum of those ranks 1..n that a coin picks.
-
-    >>> signed_rank_cdf(2).tolist()
-    [0.25, 0.5, 0.75, 1.0]
-    """
-    chances = np.ones(1)
-    for rank in range(1, n + 1):
-        chances = (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0))) / 2
-    return chances.cumsum()
-
-
-Estimate = TEstimate | RankEstimate
+    n_a, n_b = a.shape[-1], b.shape[-1]
+    of_a = (1 / n_a + extra) * a.var(axis=-1, ddof=1)
+    of_b = (1 / n_b + extra) * b.var(axis=-1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = (of_a + of_b) ** 2 / (of_a**2 / (n_a - 1) + of_b**2 / (n_b - 1))
+    floor = extra * (a.var(axis=-1, ddof=1) + b.var(axis=-1, ddof=1))
+    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(of_a + of_b), df, floor)

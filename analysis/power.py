@@ -7,42 +7,41 @@ from scipy import stats
 
 MOST_SEEDS = 1000
 POWER = 0.8
-RANK_EFFICIENCY = 3 / np.pi
-"""What Wilcoxon's test makes of a normal sample, in t-test seeds (Lehmann 1975)."""
+EFFICIENCY = {"wilcoxon": 3 / np.pi, "permutation": 1.0}
+"""What tests that flip signs make of a normal sample, in t-test seeds (Lehmann 1975)."""
 
 
 def seeds_needed(
-    test: str, a: np.ndarray, b: np.ndarray, *, alpha: float = 0.05, extra: float = 0.0
+    test: str, a: np.ndarray, b: np.ndarray, *, alpha: float = 0.05, floor: float = 0.0
 ) -> int | None:
     """The fewest seeds at which `test` would find this difference four times in five.
 
     Takes the observed difference and variances for the true ones, so it is a hint and no promise.
-    None when `MOST_SEEDS` are not enough, as when the correlation of overlapping splits (`extra`,
-    see intervals.paired) is a floor that no number of seeds gets under.
+    None when `MOST_SEEDS` are not enough, as when cells that seeds share leave a variance
+    (`floor`, see intervals.TEstimate) that no number of seeds gets under.
     """
     n = np.arange(2, MOST_SEEDS + 1)
-    error, df = error_at(test, n, a, b, extra)
+    error, df = error_at(test, n, a, b, floor)
     power = t_power(abs(a.mean() - b.mean()) / error, df, alpha)
     enough = n[power >= POWER]
     if not len(enough):
         return None
-    if test == "wilcoxon":
+    if test in EFFICIENCY:
         fewest = int(np.ceil(1 - np.log2(alpha)))  # below it, no p-value is under alpha
-        needed = max(fewest, int(np.ceil(enough[0] / RANK_EFFICIENCY)))
+        needed = max(fewest, int(np.ceil(enough[0] / EFFICIENCY[test])))
         return needed if needed <= MOST_SEEDS else None
     return int(enough[0])
 
 
 def error_at(
-    test: str, n: np.ndarray, a: np.ndarray, b: np.ndarray, extra: float
+    test: str, n: np.ndarray, a: np.ndarray, b: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The standard error of the difference, and the degrees of freedom, at each number of seeds."""
-    if test in {"welch", "student"}:
+    if test in {"welch", "student", "corrected-welch"}:
         va, vb = a.var(ddof=1), b.var(ddof=1)
         share = 2.0 if test == "student" else (va + vb) ** 2 / (va**2 + vb**2)
-        return np.sqrt((va + vb) / n), share * (n - 1)
-    correction = extra if test == "nadeau-bengio" else 0.0
-    return np.sqrt((1 / n + correction) * (a - b).var(ddof=1)), n - 1.0
+        return np.sqrt((va + vb) / n + floor), share * (n - 1)
+    return np.sqrt((a - b).var(ddof=1) / n + floor), n - 1.0
 
 
 def t_power(shift: np.ndarray, df: np.ndarray, alpha: float) -> np.ndarray:
@@ -58,8 +57,7 @@ def t_power(shift: np.ndarray, df: np.ndarray, alpha: float) -> np.ndarray:
     return np.nan_to_num(above, nan=1.0) + np.nan_to_num(below, nan=0.0)
 
 
-def out_of_reach(a: np.ndarray, b: np.ndarray, extra: float, alpha: float = 0.05) -> bool:
-    """Whether even infinitely many seeds would leave the corrected test without enough power."""
-    floor = np.sqrt(extra * (a - b).var(ddof=1))
+def out_of_reach(a: np.ndarray, b: np.ndarray, floor: float, alpha: float = 0.05) -> bool:
+    """Whether even infinitely many seeds would leave the test without enough power."""
     wanted = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
-    return bool(abs(a.mean() - b.mean()) < wanted * floor)
+    return bool(abs(a.mean() - b.mean()) < wanted * np.sqrt(floor))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import claims
 from analysis.figures.style import pretty, svg
+from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
 from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
@@ -30,6 +31,7 @@ def report(
     manifest: Mapping[str, Any] | None = None,
     points: pd.DataFrame | None = None,
     epochs: Mapping[str, list[dict[str, Any]]] | None = None,
+    predictions: Predictions | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
@@ -39,6 +41,7 @@ def report(
     the sweep was run, by name; its "controls" are the models that scores are rescaled between.
     `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
     `epochs` is what each trial reported as it went, by its id (see `results.histories`).
+    `predictions` are the test cells that trials kept, as `significance.compare` reads them.
     Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
@@ -49,7 +52,7 @@ def report(
     metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
-    rows, unanswered = answers(table, comparisons)
+    rows, unanswered = answers(table, comparisons, predictions)
     controls: Mapping[str, str] = (manifest or {}).get("controls", {})
     scaled = rescaled(values_of(best, metric), controls)
     page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
@@ -73,6 +76,7 @@ def report(
             choices=choices(table, twin(metric)),
             arms=arms(table),
             warning=claims.tuning_warning(table, comparisons),
+            exploratory=(manifest or {}).get("exploratory", ""),
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
             facts=facts(table, rows, manifest or {}),
@@ -94,14 +98,16 @@ def main_metric(
 
 
 def answers(
-    table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]
+    table: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]],
+    predictions: Predictions | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The comparisons that can be made, adjusted together, and why the others cannot."""
     found: list[Comparison] = []
     unanswered = []
     for comparison in comparisons:
         try:
-            found += unadjusted(table, **comparison)
+            found += unadjusted(table, **comparison, predictions=predictions)
         except (LookupError, ValueError) as error:
             reason = str(error.args[0])
             unanswered.append(f"{comparison['a']} against {comparison['b']}: {reason}")
@@ -295,5 +301,5 @@ def facts(
     told.append(("Python", platform.python_version()))
     plain = (str, int, float, bool)
     told += [(str(k), str(v)) for k, v in manifest.items() if isinstance(v, plain)]
-    elsewhere = {"hostname", "title", "sweep"}
+    elsewhere = {"hostname", "title", "sweep", "exploratory"}
     return [(name, value) for name, value in told if value and name not in elsewhere]

@@ -62,7 +62,18 @@ class Test(StrEnum):
     welch = "welch"
     student = "student"
     wilcoxon = "wilcoxon"
+    corrected_welch = "corrected-welch"
+    permutation = "permutation"
     nadeau_bengio = "nadeau-bengio"
+    seeds_and_cells = "seeds-and-cells"
+    bayes = "bayes"
+    mcnemar = "mcnemar"
+
+
+class Correction(StrEnum):
+    holm = "holm"
+    benjamini_hochberg = "benjamini-hochberg"
+    none = "none"
 
 
 Storage = Annotated[
@@ -306,6 +317,9 @@ def compare(
         float | None, typer.Option(help="Differences inside +- this count as none.")
     ] = None,
     format: Annotated[Printed, typer.Option(help="How to print.")] = Printed.table,
+    correction: Annotated[
+        Correction, typer.Option(help="For asking more than one question.")
+    ] = Correction.holm,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -316,7 +330,14 @@ def compare(
     from analysis.conclusion import compared
 
     rows = compared(
-        storage, sweep, a=a, b=b, dataset=dataset, metric=metric, test=test.value, margin=margin
+        *(storage, sweep),
+        a=a,
+        b=b,
+        dataset=dataset,
+        metric=metric,
+        test=test.value,
+        margin=margin,
+        correction=correction.value,
     )
     if format is Printed.csv:
         return typer.echo(rows.to_csv(index=False))
@@ -324,7 +345,7 @@ def compare(
         from analysis.export import comparison_latex
 
         return typer.echo(comparison_latex(rows))
-    show_comparison(rows, as_json)
+    show_comparison(rows, as_json, correction.value)
 
 
 @app.command()
@@ -510,13 +531,13 @@ def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -
         raise typer.Exit(FAILED)
 
 
-def show_comparison(rows: Any, as_json: bool) -> None:
+def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     """Rows of `analysis.compare`, for eyes or for programs."""
     from orchestrator import show
 
     if as_json:
         return print_json(json.loads(rows.to_json(orient="records")))
-    show.comparison(rows)
+    show.comparison(rows, correction)
 
 
 def print_json(value: Any) -> None:

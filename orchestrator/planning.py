@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from orchestrator.records import Ledger, now
 from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
 from trainables.protocols import Dataset
+from trainables.store import canonical
 from trainables.trial import Trial
 
 
@@ -102,7 +104,8 @@ class Plan:
             "title": self.sweep.title,
             "created_at": now(),
             "headline": catalog.find("tasks", self.sweep.task).headline,
-            "analysis": [asdict(comparison) for comparison in self.sweep.analysis],
+            "analysis": (questions := [asdict(asked) for asked in self.sweep.analysis]),
+            "analysis_sha256": hashlib.sha256(canonical(questions).encode()).hexdigest(),
             "task": self.sweep.task,
             "models": {arm: card.summary for arm, card in cards.items()},
             "controls": {arm: card.control for arm, card in cards.items() if card.control},

@@ -132,6 +132,12 @@ def read_manifest(storage: Path, sweep: str) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def manifests(storage: Path, sweep: str) -> list[dict[str, Any]]:
+    """Every manifest that a sweep ever had, the oldest first."""
+    paths = sorted((storage / "sweeps" / slug(sweep)).glob("*.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
 def recorded_sweeps(storage: Path) -> list[str]:
     """The names of the sweeps that were ever started on this storage."""
     folders = sorted((storage / "sweeps").glob("*"))

@@ -246,14 +246,27 @@ def result_rows(rows: pd.DataFrame) -> None:
     table(title, [dict(zip(columns, row, strict=True)) for row in rows[columns].to_numpy()])
 
 
-def comparison(rows: pd.DataFrame) -> None:
-    """Rows of `analysis.compare`, a table a pair of models and data set, with verdicts."""
+CORRECTED = {"holm": "p (Holm)", "benjamini-hochberg": "p (B-H)", "none": "p (as it is)"}
+
+
+def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
+    """Rows of `analysis.compare`, a table a pair of models and data set, with verdicts.
+
+    Where no test gave a p-value, the reason is told below; a Bayesian test has chances instead.
+    """
     metrics, tests = ", ".join(sorted(set(rows["metric"]))), ", ".join(sorted(set(rows["test"])))
     seeds = ", ".join(str(n) for n in sorted(set(rows["n"])))
     console.print(f"\n{metrics} over {seeds} seeds, {tests} test", style="dim", highlight=False)
+    if rows.get("exploratory") is not None and rows["exploratory"].any():
+        which = "" if rows["exploratory"].all() else "in part "
+        console.print(f"{which}exploratory: not fixed before the first trial", style="yellow")
+    bayes = bool((rows["test"] == "bayes").all())
+    kinds = ("chance_worse", "chance_equivalent", "chance_better")
+    columns = kinds if bayes else ("p", "p_adjusted")
+    heads = ("worse", "alike", "better") if bayes else ("p", CORRECTED[correction])
     for (a, b, dataset), block in rows.groupby(["a", "b", "dataset"], sort=False):
         drawn = Table(box=None, pad_edge=False)
-        for column in ("labels", "difference", "95% interval", "p", "p (Holm)"):
+        for column in ("labels", "difference", "95% interval", *heads):
             drawn.add_column(column, justify="right", no_wrap=True)
         drawn.add_column("verdict")
         for row in block.to_dict("records"):
@@ -262,11 +275,13 @@ def comparison(rows: pd.DataFrame) -> None:
                 f"{row['fraction']:.0%}",
                 number(row["difference"], "+.3f"),
                 interval(row["ci_low"], row["ci_high"]),
-                number(row["p"], ".2g"),
-                number(row["p_adjusted"], ".2g"),
+                *(number(row[column], ".2g") for column in columns),
                 f"[{style}]{row['verdict']}[/{style}]",
             )
         console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, sep="\n")
+        untold = block[block["p"].isna() & (block["test"] != "bayes")]
+        for reason in untold["note"].unique():
+            console.print(escape(f"not tested: {reason}"), style="dim", highlight=False)
 
 
 OUTCOMES = {"PASS": "green", "WITHIN NOISE": "yellow", "FAIL": "red", "NOT RUN": "dim"}

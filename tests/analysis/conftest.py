@@ -121,3 +121,35 @@ def failures_table() -> pd.DataFrame:
 @pytest.fixture
 def table() -> pd.DataFrame:
     return sweep_table()
+
+
+def predicted_table(cells=200, seeds=5, luck=0.01, draw=0, share=0.2, **changes):
+    """Two alike models on random splits of `cells`, and the test cells that their trials kept.
+
+    A model names a cell rightly if the cell is easy for it; `luck` makes a seed's model better or
+    worse on all of them.
+    """
+    rng = np.random.default_rng(draw)
+    truth = np.where(rng.random(cells) < 0.6, "B", "T")
+    ease = {model: rng.random(cells) for model in "ab"}
+    rows, kept = [], {}
+    for seed in range(seeds):
+        test = np.sort(rng.choice(cells, round(share * cells), replace=False))
+        for model in "ab":
+            level = 0.8 + luck * rng.normal()
+            wrong = np.where(truth[test] == "B", "T", "B")
+            said = np.where(ease[model][test] < level, truth[test], wrong)
+            name = f"{model}{seed}"
+            kept[name] = pd.DataFrame(
+                {"cell": test.astype(str), "truth": truth[test], "predicted": said}
+            )
+            row = trial(
+                *(model, "{}", 1.0, seed), trial_id=name,
+                n_train=cells - len(test), n_eval=len(test), **changes,
+            )  # fmt: skip
+            right = said == truth[test]
+            of = [(truth[test] == k, said == k) for k in "BT"]
+            f1 = np.mean([2 * (t & s).sum() / (t.sum() + s.sum()) for t, s in of])
+            rows.append(row | {"metric": "test/accuracy", "value": right.mean()})
+            rows.append(row | {"metric": "test/macro_f1", "value": f1})
+    return pd.DataFrame(rows), kept.get

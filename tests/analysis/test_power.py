@@ -25,8 +25,8 @@ def test_two_samples_need_64_each_for_a_medium_effect():
 def test_overlapping_splits_set_a_floor():
     noise = np.array([-1.0, 1.0, -1.0, 1.0])
     noise /= noise.std(ddof=1)
-    assert seeds_needed("nadeau-bengio", noise + 1.0, np.zeros(4), extra=0.25) is None
-    assert seeds_needed("nadeau-bengio", noise + 2.0, np.zeros(4), extra=0.25) > 5
+    assert seeds_needed("nadeau-bengio", noise + 1.0, np.zeros(4), floor=0.25) is None
+    assert seeds_needed("nadeau-bengio", noise + 2.0, np.zeros(4), floor=0.25) > 5
 
 
 def test_wilcoxon_needs_as_many_as_can_reach_alpha():

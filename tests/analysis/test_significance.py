@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.significance import COLUMNS, TESTS, compare, compare_all
 from tests.analysis.conftest import failures_table, scores_table, sweep_table, zero_shot_table
@@ -91,11 +92,14 @@ def test_nadeau_bengio_by_hand():
     assert ours["p"] > answer(A, B, test="paired")["p"]
 
 
-def test_few_shot_shares_do_not_change_the_correction():
-    """All cells are counted, not those that a share leaves to train on."""
+def test_few_shot_shares_take_splits_for_less_alike():
+    """rho is the share that is tested on, of all cells, times the fraction's fourth root."""
     table = scores_table(A, B)
-    few = table.assign(fraction=0.1, n_train=table["n_train"] / 10)
-    assert only(compare(few, "a", "b"))["p"] == pytest.approx(answer(A, B)["p"])
+    few = only(compare(table.assign(fraction=0.1, n_train=table["n_train"] / 10), "a", "b"))
+    d, rho = np.subtract(A, B), 0.2 * 0.1**0.25
+    t = d.mean() / np.sqrt((1 / 5 + rho / (1 - rho)) * d.var(ddof=1))
+    assert few["p"] == pytest.approx(2 * stats.t.sf(t, 4))
+    assert few["why"].endswith("a test share of 20% at 10% of the labels")
 
 
 def test_holm_by_hand():
@@ -103,6 +107,24 @@ def test_holm_by_hand():
     rows = compare(table, "logreg", "pca+probe").sort_values("p")
     by_hand = np.minimum(np.maximum.accumulate(rows["p"] * [4, 3, 2, 1]), 1)
     assert rows["p_adjusted"].tolist() == pytest.approx(by_hand.tolist())
+
+
+def test_benjamini_hochberg_is_scipys():
+    table = sweep_table(draw=2, skill={"logreg": 0.815, "pca+probe": 0.81, "mean": 0.8})
+    rows = compare(table, "logreg", "pca+probe", correction="benjamini-hochberg")
+    theirs = stats.false_discovery_control(rows["p"])
+    assert rows["p_adjusted"].tolist() == pytest.approx(theirs.tolist())
+    with pytest.raises(ValueError, match="no correction 'bonferoni'; there are: holm"):
+        compare(table, "logreg", "pca+probe", correction="bonferoni")
+
+
+def test_equivalence_is_statsmodels_tost():
+    row = answer(A, B, test="paired", margin=0.06)
+    p, *_ = ttost_paired(np.array(A), np.array(B), -0.06, 0.06)
+    assert row["p_equivalent"] == pytest.approx(p, rel=1e-10)
+    low, high = stats.ttest_rel(A, B).confidence_interval(0.9)
+    assert (row["verdict"] == "equivalent") == (low > -0.06 and high < 0.06)
+    assert np.isnan(answer(A, B, test="paired")["p_equivalent"])
 
 
 def test_planned_comparisons_are_adjusted_together():
@@ -155,7 +177,7 @@ def test_p_is_a_chance_and_the_interval_holds_the_difference(pair, test):
     assume(not np.isnan(row["p"]))
     assert 0 <= row["p"] <= 1
     assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    if test != "wilcoxon":  # whose ties make interval and test part company
+    if test not in {"wilcoxon", "permutation"}:  # whose ties make interval and test part company
         assert (row["p"] < 0.05) == (row["ci_low"] > 0 or row["ci_high"] < 0)
 
 
@@ -225,15 +247,44 @@ def test_unknown_names_are_answered_with_known_ones(table):
 
 def test_no_shared_seed_means_welch():
     row = only(compare(scores_table(A, B, seeds_b=range(10, 15)), "a", "b"))
-    assert row["test"] == "welch"
+    assert row["test"] == "corrected-welch"
     assert "no seed is shared" in row["why"]
-    assert "share cells" in row["note"]
+    plain = only(compare(scores_table(A, B, seeds_b=range(10, 15)), "a", "b", test="welch"))
+    assert "share cells" in plain["note"]
+    assert plain["p"] < row["p"]
+    fixed = scores_table(A, B, seeds_b=range(10, 15), protocol="fixed test set")
+    assert only(compare(fixed, "a", "b"))["test"] == "welch"
 
 
-def test_no_held_out_cells_means_paired():
+def test_no_held_out_cells_means_paired_and_no_claim_of_other_cells():
     row = only(compare(zero_shot_table(), "hvg", "scgpt", "avg_bio"))
     assert row["test"] == "paired"
     assert row["verdict"] == "better"
+    assert "other seeds on these cells only" in row["why"]
+    assert "not of other cells" in row["note"]
+
+
+def test_deterministic_embeddings_have_no_p_value():
+    table = zero_shot_table()
+    same = table.assign(value=table.groupby(["model", "metric"])["value"].transform("mean"))
+    row = only(compare(same, "hvg", "scgpt", "avg_bio"))
+    assert np.isnan(row["p"])
+    assert row["verdict"] == "undecided"
+    assert "no score of single cells to say more" in row["note"]
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"), [(0.05, "better"), (-0.05, "worse"), (0.0, "equivalent")]
+)
+def test_posterior_chances_decide(shift, expected):
+    rng = np.random.default_rng(0)
+    base = 0.8 + rng.normal(0, 0.01, 10)
+    row = answer(base + shift + rng.normal(0, 0.002, 10), base, test="bayes", margin=0.02)
+    assert row["verdict"] == expected
+    assert row[f"chance_{expected}"] > 0.95
+    assert row[["chance_better", "chance_equivalent", "chance_worse"]].sum() == pytest.approx(1)
+    assert np.isnan(row["p"])
+    assert answer(A, B, test="bayes")["verdict"] == "undecided"
 
 
 def test_verdicts():

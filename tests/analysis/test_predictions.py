@@ -1,0 +1,145 @@
+"""What single cells say: derivatives, variances and counts, and predictions that do not fit."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from analysis.predictions import SCORES, cell_by_cell, kept_in, within_classes
+from analysis.significance import COLUMNS, compare
+from tests.analysis.conftest import predicted_table
+
+labels = st.lists(st.integers(0, 3), min_size=6, max_size=40)
+THEIRS = {
+    "accuracy": lambda t, s, w: accuracy_score(t, s, sample_weight=w),
+    "macro_f1": lambda t, s, w: f1_score(
+        t, s, sample_weight=w, labels=np.unique(t), average="macro", zero_division=0
+    ),
+    "macro_precision": lambda t, s, w: precision_score(
+        t, s, sample_weight=w, labels=np.unique(t), average="macro", zero_division=0
+    ),
+    "macro_recall": lambda t, s, w: recall_score(
+        t, s, sample_weight=w, labels=np.unique(t), average="macro", zero_division=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+@given(labels, st.randoms(use_true_random=False))
+@settings(max_examples=15, deadline=None)
+def test_influence_is_the_derivative_of_scikit_learns_score(name, truth, random):
+    truth = np.array(truth)
+    said = np.array([t if random.random() < 0.6 else random.randrange(5) for t in truth])
+    value, adds = SCORES[name](truth, said)
+    assert value == pytest.approx(THEIRS[name](truth, said, None))
+    for cell in range(0, len(truth), 5):
+        weight = np.ones(len(truth))
+        weight[cell] += 1e-6
+        slope = (THEIRS[name](truth, said, weight) - value) / 1e-6
+        assert adds[cell] == pytest.approx(slope, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1"])
+def test_the_variance_is_that_of_drawing_cells_again(name):
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [200, 120, 60])
+    arms = [np.where(rng.random(380) < 0.7, truth, rng.integers(0, 3, 380)) for _ in range(2)]
+    (_, adds_a), (_, adds_b) = (SCORES[name](truth, said) for said in arms)
+    drawn = []
+    for _ in range(2000):
+        rows = np.concatenate([rng.choice(np.flatnonzero(truth == k), (truth == k).sum())
+                               for k in range(3)])  # fmt: skip
+        a, b = (SCORES[name](truth[rows], said[rows])[0] for said in arms)
+        drawn.append(a - b)
+    assert (within_classes(adds_a - adds_b, truth) ** 2).sum() == pytest.approx(
+        np.var(drawn), rel=0.1
+    )
+
+
+def test_seeds_and_cells_are_told_apart():
+    """Two arms that differ by seeds' luck alone, on many cells: overlap has nothing to correct."""
+    table, predictions = predicted_table(cells=4000, luck=0.05)
+    with_cells = compare(table, "a", "b", "test/accuracy", predictions=predictions).iloc[0]
+    without = compare(table, "a", "b", "test/accuracy").iloc[0]
+    plain = compare(table, "a", "b", "test/accuracy", test="paired").iloc[0]
+    assert (with_cells["test"], without["test"]) == ("seeds-and-cells", "nadeau-bengio")
+    assert plain["p"] < with_cells["p"] < without["p"]
+    few, predictions = predicted_table(cells=60, luck=0.0)
+    assert (
+        compare(few, "a", "b", "test/accuracy", predictions=predictions).iloc[0]["p"]
+        >= compare(few, "a", "b", "test/accuracy", test="paired").iloc[0]["p"]
+    )
+
+
+def test_a_fixed_test_set_leaves_its_cells_open():
+    table, predictions = predicted_table(cells=300, protocol="fixed test set, 10%")
+    asked = {"metric": "test/macro_f1", "predictions": predictions}
+    others = compare(table, "a", "b", **asked).iloc[0]
+    these = compare(table, "a", "b", metric="test/macro_f1").iloc[0]
+    assert (others["test"], these["test"]) == ("seeds-and-cells", "paired")
+    assert "these test cells only" in these["why"]
+    assert others["ci_low"] < these["ci_low"]
+
+
+def test_mcnemar_is_asked_of_accuracy_and_of_kept_predictions():
+    table, predictions = predicted_table(cells=300)
+    row = compare(table, "a", "b", "test/accuracy", test="mcnemar", predictions=predictions)
+    assert 0 <= row.iloc[0]["p"] <= 1
+    assert "trained models" in row.iloc[0]["note"]
+    f1 = compare(table, "a", "b", test="mcnemar", predictions=predictions).iloc[0]
+    assert np.isnan(f1["p"])
+    assert "ask for test/accuracy" in f1["note"]
+    blind = compare(table, "a", "b", "test/accuracy", test="mcnemar").iloc[0]
+    assert "no predictions of test cells" in blind["note"]
+
+
+def test_one_seed_is_enough_for_mcnemar_and_for_no_other():
+    table, predictions = predicted_table(cells=300, seeds=1)
+    asked = {"metric": "test/accuracy", "predictions": predictions}
+    assert compare(table, "a", "b", **asked, test="mcnemar").iloc[0]["p"] >= 0
+    assert np.isnan(compare(table, "a", "b", **asked).iloc[0]["p"])
+
+
+@pytest.mark.parametrize("spoil", ["value", "cells", "gone"])
+def test_predictions_that_do_not_fit_are_not_used(spoil):
+    table, predictions = predicted_table(cells=100)
+    told = table.assign(value=table["value"] + 0.01) if spoil == "value" else table
+
+    def spoiled(trial_id):
+        if spoil == "gone":
+            return None
+        found = predictions(trial_id)
+        return found.iloc[1:] if spoil == "cells" and trial_id.startswith("a") else found
+
+    assert compare(told, "a", "b", predictions=spoiled).iloc[0]["test"] == "nadeau-bengio"
+
+
+def test_predictions_are_read_from_where_trials_keep_them(tmp_path):
+    (tmp_path / "artifacts" / "t1").mkdir(parents=True)
+    kept = pd.DataFrame({"cell": ["x"], "truth": ["B"], "predicted": ["T"]})
+    kept.to_parquet(tmp_path / "artifacts" / "t1" / "predictions.parquet")
+    assert kept_in(tmp_path)("t1").equals(kept)
+    assert kept_in(tmp_path)("t2") is None
+
+
+def test_without_shared_seeds_nothing_is_said_of_cells():
+    assert cell_by_cell("test/accuracy", *[pd.DataFrame({"value": []})] * 2, lambda _: None) is None
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(["auto", "mcnemar", "seeds-and-cells"]))
+@settings(max_examples=10, deadline=None)
+def test_neither_names_nor_the_order_of_rows_or_cells_matter(random, test):
+    table, predictions = predicted_table(cells=80, draw=random.randrange(1000))
+
+    def shuffled(trial_id):
+        return predictions(trial_id).sample(frac=1, random_state=random.randrange(1000))
+
+    order = random.sample(range(len(table)), len(table))
+    renamed = table.iloc[order].replace({"model": {"a": "zebra", "b": "ant"}})
+    asked = {"metric": "test/accuracy", "test": test}
+    before = compare(table, "a", "b", **asked, predictions=predictions).iloc[0]
+    after = compare(renamed, "zebra", "ant", **asked, predictions=shuffled).iloc[0]
+    same = [name for name in COLUMNS if name not in {"a", "b", "note"}]
+    pd.testing.assert_series_equal(before[same], after[same], check_names=False)
