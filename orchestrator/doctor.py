@@ -25,6 +25,7 @@ def examine(storage: Path) -> list[Check]:
         gpus(),
         free_disk(storage),
         writable(storage),
+        *models(),
     ]
 
 
@@ -45,6 +46,23 @@ def package(name: str) -> Check:
         return check(name, True, importlib.metadata.version(name), "")
     except importlib.metadata.PackageNotFoundError:
         return check(name, False, "missing", f"run: uv sync (or pip install {name})")
+
+
+def models() -> list[Check]:
+    """What models with weights or a checkout of their own have here: no fault, whatever it is."""
+    from orchestrator.show import weights_of
+    from trainables import catalog
+
+    found = []
+    for name in catalog.names("models"):
+        cls = catalog.find("models", name)
+        said = weights_of(name, cls)
+        if said:
+            lacking = cls.home.missing() if hasattr(cls, "home") else ""
+            absent = "(here)" not in said and not lacking
+            way = f"gauntlet models fetch {name} says how to get weights" if absent else lacking
+            found.append({"check": f"model {name}", "ok": True, "found": said, "advice": way})
+    return found
 
 
 def cores() -> Check:

@@ -69,11 +69,14 @@ def brief(entries: list[Facts]) -> list[Facts]:
 
 
 def weights_of(name: str, cls: Any) -> str:
-    """The published weights that a model can start from, and which of them are here."""
+    """The published weights that a model can start from, and which of them are here; likewise the
+    checkout that it runs from."""
     from orchestrator.models_cli import published
 
-    variants = {v: published(name, v).missing() for v in getattr(cls, "published", {})}
-    return ", ".join(f"{v} ({'absent' if lacking else 'here'})" for v, lacking in variants.items())
+    absent = {v: bool(published(name, v).missing()) for v in getattr(cls, "published", {})}
+    if hasattr(cls, "home"):
+        absent["checkout"] = bool(cls.home.missing())
+    return ", ".join(f"{v} ({'absent' if lacking else 'here'})" for v, lacking in absent.items())
 
 
 def everything(name: str, storage: Path) -> dict[str, Facts]:

@@ -137,3 +137,39 @@ def test_a_listing_says_whose_a_model_is_and_whether_its_weights_are_here(gauntl
     assert models["scgpt"]["licence"] == "MIT"
     assert models["pca"]["weights"] == ""
     assert "human (here)" in gauntlet("show", "scgpt", GAUNTLET_WEIGHTS=str(tmp_path)).stdout
+
+
+def test_what_is_missing_of_models_in_a_checkout_is_said(gauntlet, tmp_path):
+    none = {"GAUNTLET_WEIGHTS": str(tmp_path), "GAUNTLET_SCFOUNDATION": str(tmp_path / "nowhere")}
+    found = json.loads(gauntlet("doctor", "--storage", tmp_path, "--json", **none).stdout)
+    said = {row["check"]: row for row in found}
+    assert said["model scfoundation"]["found"] == "01b-resolution (absent), checkout (absent)"
+    assert "lacks model/load.py" in said["model scfoundation"]["advice"]
+    assert "gauntlet models fetch scimilarity" in said["model scimilarity"]["advice"]
+    assert "model pca" not in said
+    listed = json.loads(gauntlet("list", "models", "--json", **none).stdout)["models"]
+    facts = {row["name"]: row for row in listed}
+    assert facts["genecompass"]["weights"] == "base (absent), small (absent), checkout (absent)"
+    assert facts["genecompass"]["licence"] == "none stated"
+    assert "non-commercial" in facts["scfoundation"]["licence"]
+
+
+def test_a_sweep_over_models_that_are_not_here_can_be_planned(gauntlet, tmp_path):
+    (tmp_path / "doors.py").write_text(DOORS)
+    planned = gauntlet("plan", tmp_path / "doors.py", "--storage", tmp_path).stdout
+    for model in ("scimilarity", "scfoundation", "genecompass", "scimilarity+cached"):
+        assert model in planned
+    assert "4: 0 known, 4 to run" in planned.replace("\n", " ")
+
+
+DOORS = """
+from orchestrator.sweep import Sweep
+
+SWEEP = Sweep(
+    title="Do other models keep cell types together?",
+    task="clustering",
+    datasets=["toy"],
+    seeds=[0],
+    models={"scimilarity": {}, "scimilarity+cached": {}, "scfoundation": {}, "genecompass": {}},
+)
+"""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from tests.trainables import tiny_checkouts, tiny_scimilarity
 from trainables import catalog, conformance
 from trainables.conformance import ModelConformance
 from trainables.datasets.toy import Toy
@@ -109,6 +110,36 @@ class TestGeneformer(ModelConformance):
         **{"max_length": 64, "epochs": 1, "lr": 1e-3, "warmup": 2},
     }
     ordered = "minibatches are drawn by the row"
+
+
+class TestSCimilarity(ModelConformance):
+    name = "scimilarity"
+
+    @pytest.fixture(autouse=True, scope="class")
+    def weights(self, request, tmp_path_factory):
+        genes = catalog.dataset("toy").read().var_names
+        folder, _ = tiny_scimilarity.write(tmp_path_factory.mktemp("scimilarity"), list(genes))
+        request.cls.params = {"weights": str(folder), "least_genes": 1}
+
+
+class TestScFoundation(ModelConformance):
+    name = "scfoundation"
+
+    @pytest.fixture(autouse=True, scope="class")
+    def weights(self, request, tmp_path_factory):
+        genes = catalog.dataset("toy").read().var_names
+        root = tmp_path_factory.mktemp("scfoundation")
+        request.cls.params = tiny_checkouts.scfoundation(root, genes)
+
+
+class TestGeneCompass(ModelConformance):
+    name = "genecompass"
+
+    @pytest.fixture(autouse=True, scope="class")
+    def weights(self, request, tmp_path_factory):
+        genes = catalog.dataset("toy").read().var_names
+        root = tmp_path_factory.mktemp("genecompass")
+        request.cls.params = tiny_checkouts.genecompass(root, genes)
 
 
 class TestPCABins(ModelConformance):

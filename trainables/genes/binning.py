@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
 
+from trainables.genes.kernels import binned, drawn, side_by_side
 from trainables.seeds import stream
 
 
-def quantile_bins(x: Any, n_bins: int = 51, draws: np.ndarray | None = None) -> np.ndarray:
+def quantile_bins(
+    x: Any, n_bins: int = 51, draws: np.ndarray | None = None, *, threads: int = 1
+) -> np.ndarray:
     """scGPT's bins of the stored values of a CSR matrix, int16 in the order of `x.data`.
 
     The values above zero of a cell are parted at their 0, 1/(n_bins - 2), ..., 1 quantiles into
@@ -19,7 +21,8 @@ def quantile_bins(x: Any, n_bins: int = 51, draws: np.ndarray | None = None) -> 
     logged values have the same bins. A value that equals several quantiles may go to any of their
     bins: `draws`, a number in [0, 1) for each stored value such as those of `tie_draws`, says to
     which, as scgpt/preprocess.py:_digitize(side="both") does with `np.random.rand`; without draws
-    it goes to the highest, as side="one" does. On counts most values are such.
+    it goes to the highest, as side="one" does. On counts most values are such. `threads` share
+    the cells.
 
     Raises ValueError for negative values and for n_bins below 3.
 
@@ -36,7 +39,12 @@ def quantile_bins(x: Any, n_bins: int = 51, draws: np.ndarray | None = None) -> 
     random = np.empty(0) if draws is None else np.asarray(draws, dtype=np.float64)
     bins = np.zeros(len(x.data), dtype=np.int16)
     shares = np.linspace(0, 1, n_bins - 1)
-    binned(np.ascontiguousarray(x.data), x.indptr.astype(np.int64), shares, random, bins)
+    values = np.ascontiguousarray(x.data)
+
+    def work(rows: slice) -> None:
+        binned(values, x.indptr[rows.start : rows.stop + 1], shares, random, bins)
+
+    side_by_side(work, x.indptr, threads)
     return bins
 
 
@@ -53,40 +61,9 @@ def log2_bins(values: np.ndarray, top: int = 5) -> np.ndarray:
     return np.minimum(log2, top).astype(np.int8)
 
 
-@njit(cache=True, nogil=True)
-def binned(
-    values: np.ndarray,
-    starts: np.ndarray,
-    shares: np.ndarray,
-    draws: np.ndarray,
-    bins: np.ndarray,
-) -> None:
-    """Fill `bins`, cell by cell; the arithmetic is that of `np.quantile`, type by type."""
-    edges = np.empty(len(shares))
-    for cell in range(len(starts) - 1):
-        first, last = starts[cell], starts[cell + 1]
-        above = values[first:last]
-        above = np.sort(above[above > 0])
-        if len(above) == 0:
-            continue
-        for i in range(len(shares)):
-            place = shares[i] * (len(above) - 1)
-            below = min(int(place), len(above) - 1)
-            low, high = above[below], above[min(below + 1, len(above) - 1)]
-            step, part = high - low, place - below
-            # np.quantile comes from the nearer end, which decides whether an edge equals a value
-            edges[i] = high - step * (1 - part) if part >= 0.5 else low + step * part
-        for i in range(first, last):
-            if values[i] > 0:
-                up_to = np.searchsorted(edges, values[i], side="right")
-                if len(draws):
-                    under = np.searchsorted(edges, values[i], side="left")
-                    bins[i] = int(np.ceil(draws[i] * (under - up_to) + up_to))
-                else:
-                    bins[i] = up_to
-
-
-def tie_draws(x: Any, names: Any, seed: int, purpose: str = "ties") -> np.ndarray:
+def tie_draws(
+    x: Any, names: Any, seed: int, purpose: str = "ties", *, threads: int = 1
+) -> np.ndarray:
     """A number in [0, 1) for each stored value of a CSR matrix: a hash of seed, cell and column.
 
     The cell goes by its name, so it meets the same draws among any others, in any order, on any
@@ -102,26 +79,9 @@ def tie_draws(x: Any, names: Any, seed: int, purpose: str = "ties") -> np.ndarra
     key = stream(seed, purpose).integers(2**64, dtype=np.uint64)
     cells = pd.util.hash_array(np.asarray(names, dtype=object), categorize=False)
     draws = np.empty(len(x.data))
-    drawn(key, cells, x.indptr.astype(np.int64), x.indices.astype(np.int64), draws)
+
+    def work(rows: slice) -> None:
+        drawn(key, cells[rows], x.indptr[rows.start : rows.stop + 1], x.indices, draws)
+
+    side_by_side(work, x.indptr, threads)
     return draws
-
-
-@njit(cache=True, nogil=True)
-def drawn(
-    key: np.uint64, cells: np.ndarray, starts: np.ndarray, columns: np.ndarray, draws: np.ndarray
-) -> None:
-    """Fill `draws` from SplitMix64 counters: key, then cell, then column."""
-    for cell in range(len(starts) - 1):
-        of_cell = mixed(key ^ mixed(cells[cell]))
-        for i in range(starts[cell], starts[cell + 1]):
-            bits = mixed(of_cell + np.uint64(columns[i]) * np.uint64(0x9E3779B97F4A7C15))
-            draws[i] = np.float64(bits >> np.uint64(11)) * 2.0**-53
-
-
-@njit(cache=True, nogil=True)
-def mixed(bits: np.uint64) -> np.uint64:
-    """SplitMix64's finaliser (Steele et al. 2014): neighbouring inputs, unrelated outputs."""
-    bits = bits + np.uint64(0x9E3779B97F4A7C15)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

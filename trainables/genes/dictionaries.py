@@ -127,19 +127,19 @@ def read(folder: Path) -> Dictionaries:
     No code in a file is run. Raises ValueError, in one sentence, for a file that is missing,
     holds anything but names and numbers, or does not fit the others.
     """
-    held = {part: content(folder, name) for part, name in NAMES.items()}
+    known = {part: content(folder, name) for part, name in NAMES.items()}
     for part in ("tokens", "medians"):
-        if held[part] is None:
+        if known[part] is None:
             raise ValueError(
                 f"{folder} has no {NAMES[part]}.pkl; put the authors' file of that name there"
                 " (gauntlet models fetch geneformer says where it is)"
             )
-    tokens = {str(name): int(number) for name, number in held["tokens"].items()}
+    tokens = {str(name): int(number) for name, number in known["tokens"].items()}
     if (tokens.get("<pad>"), tokens.get("<mask>")) != (0, 1):
         raise ValueError(f"{folder}: its token dictionary must have <pad> at 0 and <mask> at 1")
-    medians = {str(name): float(value) for name, value in held["medians"].items()}
+    medians = {str(name): float(value) for name, value in known["medians"].items()}
     return Dictionaries(
-        tokens, medians, {str(k): str(v) for k, v in (held["symbols"] or {}).items()}
+        tokens, medians, {str(k): str(v) for k, v in (known["symbols"] or {}).items()}
     )
 
 
@@ -155,18 +155,24 @@ def content(folder: Path, name: str) -> Any:
             f"{folder} has several files that could be its {name}"
             f" ({', '.join(p.name for p in files)}); leave one"
         )
+    return held(files[0])
+
+
+def held(path: Path) -> dict[Any, Any]:
+    """The dictionary in a pickle or JSON file, plain values alone; no code in it is run.
+
+    Raises ValueError, in one sentence, for anything else.
+    """
     try:
-        text = files[0].read_bytes()
-        held = (
-            json.loads(text) if files[0].suffix == ".json" else NumbersOnly(io.BytesIO(text)).load()
-        )
+        text = path.read_bytes()
+        found = json.loads(text) if path.suffix == ".json" else NumbersOnly(io.BytesIO(text)).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{files[0]} cannot be read as a dictionary ({str(error)[:120]}); download it again"
+            f"{path} cannot be read as a dictionary ({str(error)[:120]}); download it again"
         ) from None
-    if not isinstance(held, dict):
-        raise ValueError(f"{files[0]} holds no dictionary")
-    return held
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no dictionary")
+    return found
 
 
 class NumbersOnly(pickle.Unpickler):

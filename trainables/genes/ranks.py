@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy.sparse import csr_matrix
+
+from trainables.genes.kernels import ranked, side_by_side
 
 TARGET_SUM = 1e4
 MOST = 2048
@@ -20,6 +21,7 @@ def rank_values(
     *,
     n_counts: np.ndarray | None = None,
     most: int = MOST,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of each cell by falling count / n_counts x 1e4 / median, and how many there are.
 
@@ -27,7 +29,8 @@ def rank_values(
     that is no positive number leaves a gene out. `n_counts`: what each cell's counts are divided
     by (default: their own sum over all genes, known or not); it cannot change the order.
     Zeros are left out, and equals stay in the order of the genes (the authors' sort is unstable).
-    Returns int32, cells x longest, padded with 0; and lengths, at most `most`.
+    Returns int16, as the authors' datasets have it, or int32 where tokens need it, cells x longest,
+    padded with 0; and lengths, at most `most`. `threads` share the cells.
 
     After TranscriptomeTokenizer of Geneformer (V1): no special tokens.
 
@@ -40,84 +43,20 @@ def rank_values(
     if not counts.has_sorted_indices:
         counts = counts.sorted_indices()
     sums = np.asarray(counts.sum(axis=1)).ravel() if n_counts is None else np.asarray(n_counts)
-    known = (np.asarray(tokens) >= 0) & (np.asarray(medians, dtype=np.float64) > 0)
-    medians = np.where(known, np.asarray(medians, dtype=np.float64), 0)
-    starts = counts.indptr.astype(np.int64)
-    every = expressed(counts.data, counts.indices, starts, medians)
-    lengths = np.minimum(every, most)
-    ids = np.full((len(every), lengths.max(initial=0)), PAD, dtype=np.int32)
-    widest = np.empty(int(every.max(initial=0)))
-    parts = counts.data, counts.indices, starts
-    ordered(*parts, sums.astype(np.float64), np.asarray(tokens), medians, widest, ids)
-    return ids, lengths
+    sums, tokens = sums.astype(np.float64), np.asarray(tokens)
+    medians = np.asarray(medians, dtype=np.float64)
+    medians = np.where((tokens >= 0) & (medians > 0), medians, 0)
+    starts = counts.indptr
+    kind = np.int16 if tokens.max(initial=0) <= np.iinfo(np.int16).max else np.int32
+    ids = np.zeros((len(sums), min(most, int(np.diff(starts).max(initial=0)))), dtype=kind)
+    lengths = np.zeros(len(sums), dtype=np.int64)
 
+    def work(rows: slice) -> None:
+        some = starts[rows.start : rows.stop + 1], sums[rows], TARGET_SUM
+        ranked(counts.data, counts.indices, *some, tokens, medians, ids[rows], lengths[rows])
 
-DIGIT = 2048
-"""Of the radix sort: three digits of 11 bits hold a float32."""
-
-
-@njit(cache=True, nogil=True)
-def expressed(
-    data: np.ndarray, indices: np.ndarray, starts: np.ndarray, medians: np.ndarray
-) -> np.ndarray:
-    """How many values of each cell are above zero, of genes with a median."""
-    found = np.zeros(len(starts) - 1, dtype=np.int64)
-    for cell in range(len(found)):
-        for i in range(starts[cell], starts[cell + 1]):
-            found[cell] += data[i] > 0 and medians[indices[i]] > 0
-    return found
-
-
-@njit(cache=True, nogil=True)
-def ordered(
-    data: np.ndarray,
-    indices: np.ndarray,
-    starts: np.ndarray,
-    sums: np.ndarray,
-    tokens: np.ndarray,
-    medians: np.ndarray,
-    values: np.ndarray,
-    ids: np.ndarray,
-) -> None:
-    """Fill `ids`, cell by cell; `values` has room for the most genes of a cell.
-
-    Sorted by the bits of float32, whose order is that of the numbers, then float64 decides what
-    float32 rounds together: both stable, and a fraction of the time of sorting by comparison.
-    """
-    size = len(values)
-    genes = np.empty(size, dtype=np.int64)
-    order, other = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-    rounded = np.empty(size, dtype=np.float32)
-    bits = rounded.view(np.uint32)
-    buckets = np.empty(DIGIT, dtype=np.int64)
-    for cell in range(len(starts) - 1):
-        n = 0
-        for i in range(starts[cell], starts[cell + 1]):
-            gene = indices[i]
-            if data[i] > 0 and medians[gene] > 0:
-                values[n] = np.float64(data[i]) / sums[cell] * TARGET_SUM / medians[gene]
-                rounded[n], genes[n], order[n] = values[n], gene, n
-                n += 1
-        for shift in (0, 11, 22):
-            buckets[:] = 0
-            for i in range(n):
-                buckets[(~bits[i] >> np.uint32(shift)) & np.uint32(DIGIT - 1)] += 1
-            first = 0
-            for digit in range(DIGIT):
-                first, buckets[digit] = first + buckets[digit], first
-            for i in range(n):
-                digit = (~bits[order[i]] >> np.uint32(shift)) & np.uint32(DIGIT - 1)
-                other[buckets[digit]] = order[i]
-                buckets[digit] += 1
-            order, other = other, order
-        for i in range(1, n):
-            one, place = order[i], i
-            while place > 0 and values[order[place - 1]] < values[one]:
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = one
-        for i in range(min(n, ids.shape[1])):
-            ids[cell, i] = tokens[genes[order[i]]]
+    side_by_side(work, starts, threads)
+    return ids[:, : lengths.max(initial=0)], lengths
 
 
 def framed(

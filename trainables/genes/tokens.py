@@ -72,13 +72,14 @@ def tokenized(
     ties: bool = True,
     cls_value: float = 0.0,
     longest: int | None = None,
+    threads: int = 1,
 ) -> Tokens:
     """Tokens of the expressed genes among `columns`, whose numbers are `ids`.
 
     Bins are quantiles over these genes alone. `ties`: equal values go to random ones of the bins
     they span, as the authors' do, else to the highest. A cell with more than `longest` tokens,
     `<cls>` included, keeps a random draw of its genes, drawn once, as tokenize_and_pad_batch does.
-    Both draws are the cell's own, whoever is beside it.
+    Both draws are the cell's own, whoever is beside it and however many `threads` share the cells.
     """
     from scipy.sparse import vstack
 
@@ -88,8 +89,8 @@ def tokenized(
         x = block.X[:, columns].astype(np.float32)
         x.eliminate_zeros()
         x.sort_indices()
-        draws = tie_draws(x, block.obs_names, seed) if ties else None
-        x.data = quantile_bins(x, n_bins, draws).astype(np.float32)
+        draws = tie_draws(x, block.obs_names, seed, threads=threads) if ties else None
+        x.data = quantile_bins(x, n_bins, draws, threads=threads).astype(np.float32)
         if longest is not None:
             x = at_most(x, longest - 1, tie_draws(x, block.obs_names, seed, "tokens"))
         parts.append(x)

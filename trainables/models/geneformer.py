@@ -316,7 +316,12 @@ class Geneformer:
         specials = 2 if known.version == "v2" else 0
         values, n_counts = self.read(cells)
         ids, lengths = rank_values(
-            values, found.tokens, found.medians, n_counts=n_counts, most=longest - specials
+            values,
+            found.tokens,
+            found.medians,
+            n_counts=n_counts,
+            most=longest - specials,
+            threads=run.ctx.cpus,
         )
         if specials:
             ids, lengths = framed(ids, lengths, known.tokens["<cls>"], known.tokens["<eos>"])

@@ -293,6 +293,7 @@ class ScGPT:
             ties=self.ties == "random",
             cls_value=-2.0 if self.cls_value == "pad" else 0.0,
             longest=longest,
+            threads=ctx.cpus,
         )
 
 

@@ -54,6 +54,11 @@ def folder(weights: str, store: Store, model: str) -> Path:
             )
         return kept
     check(weights, model)
+    return place(weights, model)
+
+
+def place(weights: str, model: str) -> Path:
+    """Where weights that are no trial's lie, or would."""
     return Path(weights).expanduser() if is_path(weights) else home() / model / weights
 
 
@@ -82,8 +87,8 @@ def identity(weights: str, model: str) -> str:
     """
     if weights == "none" or weights.startswith(MADE_BY):
         return weights
-    place = Path(weights).expanduser() if is_path(weights) else home() / model / weights
-    return f"sha256:{fingerprint(place)}" if place.exists() else f"absent:{weights}"
+    there = place(weights, model)
+    return f"sha256:{fingerprint(there)}" if there.exists() else f"absent:{weights}"
 
 
 def fingerprint(path: Path) -> str:

@@ -69,6 +69,24 @@ def test_a_cell_meets_the_same_draws_whatever_its_neighbours():
     assert not np.array_equal(tie_draws(x, names, 3), tie_draws(x, names, 4))
 
 
+def test_threads_share_the_cells_and_change_nothing():
+    x = csr_matrix(np.random.default_rng(0).poisson(1, (31, 50)).astype(np.float32))
+    names = [f"cell{i}" for i in range(31)]
+    draws = tie_draws(x, names, 0)
+    for threads in (2, 7, 40):
+        np.testing.assert_array_equal(tie_draws(x, names, 0, threads=threads), draws)
+        alone, shared = quantile_bins(x, 51, draws), quantile_bins(x, 51, draws, threads=threads)
+        np.testing.assert_array_equal(alone, shared)
+
+
+def test_values_that_float32_rounds_together_are_told_apart():
+    rng = np.random.default_rng(0)
+    values = 1 + 1e-10 * rng.permutation(400)
+    values[3] = 1e20
+    x = csr_matrix(values[None])
+    np.testing.assert_array_equal(quantile_bins(x, 51), as_the_authors(values, 51, np.zeros(400)))
+
+
 def test_draws_are_uniform():
     x = csr_matrix(np.ones((200, 500), dtype=np.float32))
     draws = tie_draws(x, [f"cell{i}" for i in range(200)], 0)

@@ -46,6 +46,36 @@ def test_equals_stay_in_the_order_of_the_genes():
     assert ids[0].tolist() == list(range(40))
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-9], ids=["in float32", "in float64 alone"])
+def test_genes_that_lie_close_are_told_apart(spread):
+    """A far outlier takes the sort's digits, and rounding what is left."""
+    rng = np.random.default_rng(0)
+    medians = 1 + spread * rng.permutation(3000)
+    medians[7] = 1e-20
+    ids, _ = rank_values(csr_matrix(np.ones((1, 3000))), np.arange(3000), medians, most=3000)
+    assert ids[0].tolist() == np.argsort(medians, kind="stable").tolist()
+
+
+def test_threads_share_the_cells_and_change_nothing():
+    rng = np.random.default_rng(1)
+    counts = csr_matrix(rng.poisson(0.3, (37, 200)).astype(np.float32))
+    medians = rng.gamma(2, 1, 200)
+    for cells in (counts, counts[:1], counts[:0]):
+        alone = rank_values(cells, np.arange(200), medians)
+        for threads in (2, 5, 50):
+            shared = rank_values(cells, np.arange(200), medians, threads=threads)
+            for one, other in zip(alone, shared, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_tokens_are_as_small_as_the_authors_where_they_fit():
+    cell = csr_matrix([[1.0, 2.0]])
+    for largest, kind in ((32_767, np.int16), (32_768, np.int32)):
+        ids, _ = rank_values(cell, np.array([5, largest]), np.ones(2))
+        assert ids.dtype == kind
+        assert ids.tolist() == [[largest, 5]]
+
+
 def test_tokens_are_geneformers_own(shared_data):
     folder = shared_data.parent / "fixtures" / "geneformer"
     given_, expected = np.load(folder / "input.npz"), np.load(folder / "expected.npz")

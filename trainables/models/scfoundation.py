@@ -1,0 +1,153 @@
+"""scFoundation: a transformer of expressed genes, driven from a checkout of its authors' code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from trainables.checkouts import Checkout
+from trainables.protocols import Card, Cells, Context, Matrix
+from trainables.store import Store
+
+PAGE = "https://github.com/biomap-research/scFoundation"
+GENES = "model/OS_scRNA_gene_index.19264.tsv"
+MODULES = "__init__", "select_model", "mae_autobin", "performer", "reversible", "transformer"
+CHOICES = {"pool": ("all", "max"), "key": ("cell", "rde")}
+
+
+@dataclass(frozen=True)
+class ScFoundation:
+    """Hao et al. 2024, zero-shot: the cell embedding of model/get_embedding.py.
+
+    Counts of 19,264 genes, scaled to 10,000 over these and logged, the expressed ones as tokens,
+    with the depth asked for and the depth found behind them. One cell at a time, as there. The code
+    runs where `GAUNTLET_SCFOUNDATION` names a clone of it, in the interpreter that
+    `GAUNTLET_SCFOUNDATION_PYTHON` names, else in this one (it needs einops and local-attention).
+    """
+
+    weights: str = "01b-resolution"
+    """"01b-resolution" (gauntlet models fetch scfoundation), a folder with `models.ckpt`, or that
+    file. Licensed for research that is not commercial."""
+    checkout: str = ""
+    """The folder of the clone, where it is not the environment variable's."""
+    key: str = "cell"
+    """Which of the file's networks: "cell", their `--version ce`, or "rde"."""
+    resolution: str = "t4"
+    """The depth asked for, their `--tgthighres`: "t4", ten thousand counts; "f1", as many times the
+    cell's; "a5", 5 more in log10."""
+    pool: str = "all"
+    """"all": both depth tokens, and the maximum and the mean of the genes, side by side; "max"."""
+
+    published: ClassVar[dict[str, str]] = {"01b-resolution": f"{PAGE}/tree/main/model#inference"}
+    files: ClassVar[tuple[str, ...]] = ("models.ckpt",)
+    home: ClassVar[Checkout] = Checkout(
+        model="scfoundation",
+        page=PAGE,
+        needs=(
+            "model/load.py",
+            *(f"model/pretrainmodels/{name}.py" for name in MODULES),
+            GENES,
+        ),
+        packages=("torch", "numpy", "einops", "local-attention"),
+    )
+    card: ClassVar = Card(
+        summary="a transformer of expressed genes, pretrained on 50 million human cells",
+        wants="counts",
+        cpus=2,
+        gpus=1.0,
+        memory_gb=8.0,
+        citation="Hao et al. 2024, doi:10.1038/s41592-024-02305-7",
+        licence="Apache-2.0 (code), non-commercial (weights)",
+    )
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                given = getattr(self, name)
+                raise ValueError(
+                    f"scfoundation has no {name} {given!r}; it has: {', '.join(known)}"
+                )
+        if not re.fullmatch(r"[tfa]\d+(\.\d+)?", self.resolution):
+            raise ValueError(
+                f"scfoundation's resolution {self.resolution!r} is no t, f or a with a number"
+                " behind it"
+            )
+
+    @staticmethod
+    def examine(folder: Path) -> list[dict[str, str]]:
+        """The keys of a folder's networks; their code takes all of them or fails."""
+        from trainables.networks import weights
+
+        held = weights.read_pickle(Path(folder) / "models.ckpt")
+        return [
+            {"key": f"{key}: {name}", "shape": str(tuple(value.shape)), "fate": "theirs to load"}
+            for key in CHOICES["key"]
+            for name, value in weights.only_tensors(held.get(key, {}).get("state_dict")).items()
+        ]
+
+    def check(self, cells: Cells) -> None:
+        """Raise, in one sentence, when checkout, interpreter or weights are missing."""
+        folder = self.home.check(self.checkout)
+        self.file()
+        self.columns(cells, folder)
+
+    def identity(self) -> dict[str, Any]:
+        """What stands for weights and checkout in a trial's id: their content."""
+        from trainables.networks import weights
+
+        return {
+            "weights": weights.identity(self.weights, "scfoundation"),
+            "checkout": self.home.identity(self.checkout),
+        }
+
+    def embed(self, cells: Cells, ctx: Context) -> Matrix:
+        """cells x 4 hidden widths ("all") or one ("max").
+
+        A cell with fewer than two counts of known genes has no depth that theirs could take, and
+        is embedded as zeros.
+        """
+        ours, theirs, size = self.columns(cells, self.home.check(self.checkout))
+        counts = csr_matrix(cells.layers["counts"])[:, ours]
+        counts.eliminate_zeros()
+        deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= 2)
+        if not len(deep):
+            raise ValueError("scfoundation needs a cell with two counts of genes that it knows")
+        some = counts[deep]
+        arrays = {"counts": some.data, "genes": theirs[some.indices], "starts": some.indptr}
+        job = {"weights": str(self.file()), "genes": size, "key": self.key, "pool": self.pool}
+        job["resolution"] = self.resolution
+        said = self.home.ask(job, arrays, self.checkout, ctx)
+        embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
+        embedding[deep] = said
+        return embedding
+
+    def file(self) -> Path:
+        """The weights' file; raises as `networks.weights.folder` does where nothing is."""
+        from trainables.networks import weights
+
+        place = weights.folder(self.weights, Store(Path()), "scfoundation")
+        return (place / "models.ckpt" if place.is_dir() else place).absolute()
+
+    def columns(self, cells: Cells, folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
+        """The cells' columns that it knows by symbol, its inputs they go to, and how many it has.
+
+        Raises ValueError where none is known.
+        """
+        genes = pd.read_csv(folder / GENES, sep="\t")["gene_name"]
+        place = {gene: i for i, gene in enumerate(genes)}
+        ours = np.flatnonzero([name in place for name in cells.var_names])
+        if not len(ours):
+            raise ValueError(
+                f"scfoundation knows none of the {cells.n_vars:,} genes (such as"
+                f" {', '.join(cells.var_names[:3])}); name them by symbol"
+            )
+        return ours, np.array([place[name] for name in cells.var_names[ours]]), len(genes)
+
+
+MODEL = ScFoundation
