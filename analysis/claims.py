@@ -155,7 +155,8 @@ def mean_and_sd(values: pd.Series) -> str:
     """
     if values.empty:
         return "–"  # noqa: RUF001
-    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+    mean = round(values.mean(), 3) + 0.0  # never a minus zero
+    return f"{mean:.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
 
 
 def signed(value: float, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from orchestrator.sweep import Comparison, Sweep
 
-SCVI = {"scvi+cached": {}} if find_spec("scvi") else {}
+SCVI = ["scvi+cached"] if find_spec("scvi") else []
 
 SWEEP = Sweep(
     title="Which embedding keeps cell types together without having seen a label?",
@@ -20,7 +20,7 @@ SWEEP = Sweep(
         "hvg": {},
         "pca": {},
         "harmony+cached": {},
-        **SCVI,
+        **{arm: {} for arm in SCVI},
         "random_embedding": {},
         "perfect_labels": {},
     },
@@ -28,5 +28,6 @@ SWEEP = Sweep(
         Comparison("pca", "hvg", metric="avg_bio", margin=0.02),
         Comparison("pca", "harmony+cached", metric="avg_bio", margin=0.02),
         Comparison("pca", "random_embedding", metric="avg_bio", margin=0.02),
+        *(Comparison("pca", arm, metric="avg_bio", margin=0.02) for arm in SCVI),
     ],
 )

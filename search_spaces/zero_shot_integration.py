@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from orchestrator.sweep import Comparison, Sweep
 
-SCVI = {"scvi+cached": {}} if find_spec("scvi") else {}
+SCVI = ["scvi+cached"] if find_spec("scvi") else []
 
 SWEEP = Sweep(
     title="Which embedding mixes batches, and keeps cell types apart?",
@@ -20,7 +20,7 @@ SWEEP = Sweep(
         "hvg": {},
         "pca": {},
         "harmony+cached": {},
-        **SCVI,
+        **{arm: {} for arm in SCVI},
         "batches_apart": {},
         "perfect_mixing": {},
     },
@@ -28,5 +28,6 @@ SWEEP = Sweep(
         Comparison("pca", "hvg", metric="asw_label_batch", margin=0.02),
         Comparison("harmony+cached", "pca", metric="asw_label_batch", margin=0.02),
         Comparison("harmony+cached", "hvg", metric="asw_label_batch", margin=0.02),
+        *(Comparison(arm, "pca", metric="asw_label_batch", margin=0.02) for arm in SCVI),
     ],
 )
