@@ -267,7 +267,8 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     kinds = ("chance_worse", "chance_equivalent", "chance_better")
     columns = kinds if bayes else ("p", "p_adjusted")
     heads = ("worse", "alike", "better") if bayes else ("p", CORRECTED[correction])
-    for (a, b, dataset), block in rows.groupby(["a", "b", "dataset"], sort=False):
+    for (a, b, dataset, metric), block in rows.groupby(["a", "b", "dataset", "metric"], sort=False):
+        about = f"{a} minus {b}, {dataset}" + f", {metric}" * (rows["metric"].nunique() > 1)
         drawn = Table(box=None, pad_edge=False)
         for column in ("labels", "difference", "95% interval", *heads):
             drawn.add_column(column, justify="right", no_wrap=True)
@@ -281,7 +282,7 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
                 *(number(row[column], ".2g") for column in columns),
                 f"[{style}]{row['verdict']}[/{style}]",
             )
-        console.print(f"[bold]{escape(f'{a} minus {b}, {dataset}')}[/bold]", drawn, sep="\n")
+        console.print(f"[bold]{escape(about)}[/bold]", drawn, sep="\n")
         untold = block[block["p"].isna() & (block["test"] != "bayes")]
         for reason in untold["note"].unique():
             console.print(escape(f"not tested: {reason}"), style="dim", highlight=False)
