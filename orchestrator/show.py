@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,26 +298,35 @@ def reproduction(found: Facts) -> None:
     console.print(f"[bold]{found['sweep']}[/bold]: {escape(found['title'])}", highlight=False)
     if cells.empty:
         return console.print("no number of it is published, so there is nothing to set ours beside")
-    for (dataset, metric), block in cells.groupby(["dataset", "metric"], sort=False):
-        drawn = Table(box=None, pad_edge=False)
-        for column in ("model", "labels", "published", "ours", "difference", "margin", "verdict"):
-            drawn.add_column(column, justify="left" if column in ("model", "verdict") else "right")
-        for row in block.to_dict("records"):
-            drawn.add_row(
-                escape(row["model"]),
-                f"{row['fraction']:.0%}",
-                mean_of(row["published"], row["published_low"], row["published_n"]),
-                mean_of(row["ours"], row["low"], row["n"]),
-                number(row["difference"], "+.4f"),
-                number(row["margin"], ".4f"),
-                f"[{OUTCOMES[row['verdict']]}]{row['verdict']}[/]",
-            )
-        where = dataset or "median over all data sets"
-        console.print(f"\n[bold]{escape(f'{where}, {metric}')}[/bold]", drawn, sep="\n")
-    if (tests := found["tests"].dropna(subset="p_of_its_runs")).size:
-        columns = {c: tests[c].map(lambda p: number(p, ".3g")) for c in tests if c.startswith("p_")}
-        rows = tests.assign(**columns).to_dict("records")
-        table("\np-values of the paper's own test, Student's", rows)
+    for where, block in cells.groupby(["dataset", "metric"], sort=False):
+        rows = [
+            {
+                "model": armed(row["model"], row["fraction"]),
+                "published": mean_of(row["published"], row["published_low"]),
+                "runs": str(row["published_n"]),
+                "ours": mean_of(row["ours"], row["low"]),
+                "runs ": str(row["n"] or "-"),
+                "difference": number(row["difference"], "+.4f"),
+                "margin": number(row["margin"], ".4f"),
+                "verdict": f"[{OUTCOMES[row['verdict']]}]{row['verdict']}[/]",
+            }
+            for row in block.to_dict("records")
+        ]
+        numbers(where, rows)
+    for where, block in (
+        found["tests"].dropna(subset="p_of_its_runs").groupby(["dataset", "metric"], sort=False)
+    ):
+        rows = [
+            {
+                "p, Student's test": f"{armed(row['model'], row['fraction'])} against"
+                f" {row['against'].removeprefix(row['model'] + '/')}",
+                "published": number(row["p_published"], ".3g"),
+                "of its runs": number(row["p_of_its_runs"], ".3g"),
+                "ours": number(row["p_ours"], ".3g"),
+            }
+            for row in block.to_dict("records")
+        ]
+        numbers(where, rows)
     counts = cells["verdict"].value_counts()
     tally = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if name in counts)
     console.print(f"\n{len(cells)} published numbers: {tally}", highlight=False)
@@ -325,11 +335,30 @@ def reproduction(found: Facts) -> None:
         console.print(f"{verdict}, {n}: {escape(why)}", style="dim", highlight=False)
 
 
-def mean_of(mean: float, low: float, n: int) -> str:
-    """A mean, its interval and its number of runs, or a dash."""
-    if not n:
+def armed(model: str, fraction: float) -> str:
+    """An arm, with its label share where that is not all."""
+    return escape(model) + (f", {fraction:.0%}" if fraction < 1 else "")
+
+
+def numbers(where: Any, rows: Sequence[Mapping[str, str]]) -> None:
+    """Published and own numbers of one data set and metric, words left and numbers right."""
+    dataset, metric = where
+    drawn = Table(box=None, pad_edge=False)
+    for i, column in enumerate(rows[0]):
+        words = i == 0 or column == "verdict"
+        side: Any = "left" if words else "right"
+        drawn.add_column(column, justify=side, no_wrap=i > 0, overflow="fold")
+    for row in rows:
+        drawn.add_row(*row.values())
+    about = f"{dataset or 'median over all data sets'}, {metric}"
+    console.print(f"\n[bold]{escape(about)}[/bold]", drawn, sep="\n")
+
+
+def mean_of(mean: float, low: float) -> str:
+    """A mean and its interval, or a dash."""
+    if mean != mean:
         return "-"
-    return f"{mean:.4f}{'' if low != low else f' ± {mean - low:.4f}'} ({n})"
+    return f"{mean:.4f}{'' if low != low else f' ± {mean - low:.4f}'}"
 
 
 def interval(low: float, high: float) -> str:
