@@ -190,11 +190,11 @@ def test_a_worker_that_always_dies_is_a_failure_in_words(gauntlet, plugin, sweep
 
 def test_a_trial_that_hangs_ends_at_its_time_limit(gauntlet, plugin, sweep, tmp_path):
     storage = tmp_path / "runs"
-    words = ("--storage", storage, "--time-limit", 3, "--json")
+    words = ("--storage", storage, "--time-limit", 15, "--json")
     done = gauntlet("run", sweep({"hangs": {}}), *words, expect=1, timeout=200, **plugin)
     assert json.loads(done.stdout)["statuses"] == {"ok": 2, "timeout": 1}
     [group] = json.loads(gauntlet("failures", "--storage", storage, "--json", **plugin).stdout)
-    assert group["reason"] == "took longer than its limit of 3 s"
+    assert group["reason"] == "took longer than its limit of 15 s"
     assert "fit_predict" in group["trace"], "it says where it hung"
     assert not list((storage / "late").iterdir())
 
