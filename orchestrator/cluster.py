@@ -25,7 +25,7 @@ ROOMS = ("trainables", "orchestrator", "search_spaces", "analysis")
 CODE_VERSION = "GAUNTLET_CODE_VERSION"
 """The environment variable that tells a job which code was shipped to it."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-STOPPING_S = 60.0
+STARTING_S, STOPPING_S = 90.0, 60.0
 NO_STORAGE = (
     "this cluster sets no GAUNTLET_STORAGE; submit with --storage FOLDER that its nodes share"
 )
@@ -50,12 +50,30 @@ class Jobs:
             if storage is not None:
                 command += ["--storage", storage]
             variables = {CODE_VERSION: shipped}
-            return self.client.submit_job(
+            return self.submit_patiently(
                 entrypoint=entrypoint(command, storage),
                 submission_id=name,
                 runtime_env={"working_dir": str(folder), "env_vars": variables},
                 metadata={"sweep": named(sweep), "code_version": shipped},
             )
+
+    def submit_patiently(self, **job: Any) -> str:
+        """Hand in a job, asking again while a young head has not started its part that takes jobs.
+
+        Raises ValueError when it still has not after `STARTING_S`.
+        """
+        deadline = time.monotonic() + STARTING_S
+        while True:
+            try:
+                return self.client.submit_job(**job)
+            except RuntimeError as error:
+                if "No available agent" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"the cluster at {self.address} takes no jobs yet; try again in a minute"
+                    ) from None
+                time.sleep(1)
 
     def all(self) -> list[dict[str, Any]]:
         """What is known of our jobs, the newest first."""
@@ -110,7 +128,6 @@ def connect(address: str) -> Jobs:
 
     import requests
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # or the parts that we say ourselves
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"--address {address} is no address of a cluster's dashboard;"
                          " write http://HEAD:8265")  # fmt: skip
@@ -134,6 +151,8 @@ def connect(address: str) -> Jobs:
     try:
         from ray.job_submission import JobSubmissionClient
 
+        # after the import, which sets a level of its own: what matters we say ourselves
+        logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
         return Jobs(JobSubmissionClient(address, headers=sent), address)
     except (ImportError, RuntimeError) as error:
         if "ray[default]" not in str(error):
