@@ -12,8 +12,24 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cluster_cli import register as register_cluster_commands
 from orchestrator.data_cli import app as data_app
 from orchestrator.models_cli import app as models_app
+from orchestrator.options import (
+    DEFAULT_STORAGE,
+    AsJson,
+    BatchKey,
+    Changes,
+    Data,
+    LabelKey,
+    Labels,
+    MinCells,
+    Storage,
+    TimeLimit,
+    TrackingUri,
+    parsed,
+    print_json,
+)
 
 app = typer.Typer(
     help="Does this foundation model beat logistic regression on my cells, and am I sure?",
@@ -74,49 +90,6 @@ class Correction(StrEnum):
     holm = "holm"
     benjamini_hochberg = "benjamini-hochberg"
     none = "none"
-
-
-Storage = Annotated[
-    Path,
-    typer.Option(help="Where records, artifacts and MLflow live.", envvar="GAUNTLET_STORAGE"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Changes = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Changes to the sweep: seeds=10, fractions=[0.1,1], logreg.C=0.1, task.test=0.3,"
-        " scale=small",
-        show_default=False,
-    ),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        help="Your own cells instead of the sweep's data sets: .h5ad, .zarr, 10x .h5 or folder,"
-        " .loom, .csv, .tsv."
-    ),
-]
-LabelKey = Annotated[
-    str | None,
-    typer.Option(help="Column of obs with the cell types [default: cell_type or the like]."),
-]
-BatchKey = Annotated[
-    str | None,
-    typer.Option(help="Column of obs with the batches [default: batch or the like, if there]."),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option(help="A .csv or .tsv of labels: names of cells first, columns join obs."),
-]
-MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        help="An MLflow server [default: SQLite in the storage].", envvar="MLFLOW_TRACKING_URI"
-    ),
-]
-DEFAULT_STORAGE = Path("gauntlet-runs")
 
 
 @app.command("list")
@@ -195,6 +168,7 @@ def run(
         int | None, typer.Option(help="Run at most this many trials at once.", min=1)
     ] = None,
     only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run what a sweep still lacks, then compare and report. Run it again to resume.
@@ -214,6 +188,7 @@ def run(
             address=address,
             max_concurrent=max_concurrent,
             only=only,
+            time_limit=time_limit,
             display=Silent() if as_json else Progress(),
             **parsed(changes),
         )
@@ -229,6 +204,7 @@ def retry(
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the trials of a recorded sweep again that failed.
@@ -246,23 +222,13 @@ def retry(
             only=only,
             tracking_uri=tracking_uri,
             address=address,
+            time_limit=time_limit,
             display=Silent() if as_json else Progress(),
         )
     conclude(ran, storage, tracking_uri, as_json)
 
 
-@app.command()
-def status(
-    sweep: Annotated[str | None, typer.Argument(show_default=False)] = None,
-    storage: Storage = DEFAULT_STORAGE,
-    as_json: AsJson = False,
-) -> None:
-    """Count the trials of one sweep, or of all, by outcome."""
-    from analysis.results import find_storage
-    from orchestrator import show
-
-    found = show.statuses(find_storage(storage), sweep)
-    print_json(found) if as_json else show.table("sweeps", found)
+register_cluster_commands(app)
 
 
 @app.command()
@@ -492,20 +458,6 @@ def own_cells(
     return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
 
 
-def parsed(changes: list[str] | None) -> dict[str, Any]:
-    """`key=value` words; values are JSON where they can be, else plain text."""
-    found = {}
-    for word in changes or []:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ValueError(f"{word!r} is no change to the sweep; write KEY=VALUE, as in seeds=10")
-        try:
-            found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
-    return found
-
-
 def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:
     """Ray prints news of lost workers; where a program reads our output, they go to stderr."""
     return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
@@ -538,11 +490,6 @@ def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     if as_json:
         return print_json(json.loads(rows.to_json(orient="records")))
     show.comparison(rows, correction)
-
-
-def print_json(value: Any) -> None:
-    """JSON on standard output."""
-    typer.echo(json.dumps(value, indent=1))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.cluster import CODE_VERSION
 from orchestrator.execute import Done, record_of
 from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
@@ -75,14 +77,16 @@ def run(
     address: str | None = None,
     max_concurrent: int | None = None,
     only: str | None = None,
+    time_limit: float | None = None,
     display: Display | None = None,
     **changes: Any,
 ) -> Ran:
     """Run the trials of a sweep that have no settled record, and mirror all of them to MLflow.
 
-    `only` limits this to one model's trials; the sweep's plan stays whole. Running the same again
-    resumes. Raises LookupError or ValueError, before anything is started, for unknown names and
-    for cells that the sweep cannot use.
+    `only` limits this to one model's trials; the sweep's plan stays whole. A trial that takes
+    longer than `time_limit` seconds ends as "timeout". Running the same again resumes. Raises
+    LookupError or ValueError, before anything is started, for unknown names and for cells that the
+    sweep cannot use.
     """
     planned = plan(sweep, storage, **changes)
     arms = {*planned.sweep.models, *map(model_of, planned.sweep.models)}
@@ -90,7 +94,9 @@ def run(
         raise LookupError(
             f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
         )
-    job = Job(planned.sweep.name, planned.trials, planned.storage, tracking_uri, address)
+    job = Job(
+        planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
+    )
     shown = display or Silent()
     missing = ready(planned, shown)
     if only is not None:
@@ -106,6 +112,7 @@ def retry(
     only: str | None = None,
     tracking_uri: str | None = None,
     address: str | None = None,
+    time_limit: float | None = None,
     display: Display | None = None,
 ) -> Ran:
     """Run a recorded sweep's failed trials again, or only those of one outcome.
@@ -122,7 +129,7 @@ def retry(
     }
     unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    job = Job(sweep, trials, Path(storage), tracking_uri, address)
+    job = Job(sweep, trials, Path(storage), tracking_uri, address, time_limit)
     return carry_out(job, failed, display or Silent())
 
 
@@ -135,6 +142,7 @@ class Job:
     storage: Path
     tracking_uri: str | None
     address: str | None
+    time_limit: float | None = None
 
 
 def carry_out(
@@ -229,6 +237,7 @@ def go(
             watch=watch,
             max_concurrent=max_concurrent,
             autoscaling=job.address is not None,
+            time_limit=job.time_limit,
         )
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
@@ -272,7 +281,10 @@ def shared_out(
 
 
 def code_version() -> str:
-    """The package's version, with the commit where it runs from a checkout."""
+    """The package's version, with the commit where it runs from a checkout; in a job of a cluster,
+    what `gauntlet submit` shipped."""
+    if shipped := os.environ.get(CODE_VERSION):
+        return shipped
     own = version("sc-gauntlet")
     here = Path(__file__).parent.parent
     if not (here / ".git").exists():

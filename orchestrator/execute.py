@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import io
 import os
 import platform
@@ -34,18 +35,26 @@ def execute(
     *,
     code_version: str,
     report: Callable[[Metrics], None] = lambda metrics: None,
+    time_limit: float | None = None,
 ) -> Record:
     """Run a trial, keep its artifacts, commit its record, and give the record that stands.
 
     A settled trial is not run again. Every error of the trial becomes its outcome, with a
-    one-line reason and the full trace.
+    one-line reason and the full trace. One that takes longer than `time_limit` seconds takes this
+    process with it, wherever it hangs; the next process that is asked for it records the timeout.
     """
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
+    if (overdue := timed_out(trial, storage)) is not None:
+        record = record_of(trial, overdue, code_version)
+        ledger.commit(record)
+        late_mark(storage, trial.id).unlink(missing_ok=True)
+        return record
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
-        done = attempt(trial, storage, scratch, report)
+        with deadline(late_mark(storage, trial.id), time_limit):
+            done = attempt(trial, storage, scratch, report)
         keep_artifacts(storage, trial.id, scratch / "artifacts")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -148,6 +157,49 @@ def lost(trial: Trial, reason: str, code_version: str) -> Record:
 def checkpoints_of(storage: Path, trial_id: str) -> Path:
     """Where a trial leaves what it can go on from, should its worker die."""
     return storage / "checkpoints" / trial_id
+
+
+def late_mark(storage: Path, trial_id: str) -> Path:
+    """Where a trial that runs out of time leaves the trace of where it was."""
+    return storage / "late" / trial_id
+
+
+@contextlib.contextmanager
+def deadline(mark: Path, seconds: float | None) -> Iterator[None]:
+    """End this process after so many seconds, leaving every thread's trace in `mark`.
+
+    Python's own watchdog does it, which asks no lock: it also ends what hangs in compiled code.
+    """
+    if seconds is None:
+        yield
+        return
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    with mark.open("w") as trace:
+        trace.write(f"{seconds:g}\n")
+        trace.flush()
+        faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    mark.unlink()
+
+
+def timed_out(trial: Trial, storage: Path) -> Done | None:
+    """The outcome of a trial whose last process ran out of time; None where none did."""
+    try:
+        seconds, _, trace = late_mark(storage, trial.id).read_text().partition("\n")
+    except FileNotFoundError:
+        return None
+    if not trace:
+        return None  # that process died of something else
+    cost = dict.fromkeys(COSTS, 0.0) | {"wall_s": float(seconds)}
+    return Done(
+        status="timeout",
+        reason=f"took longer than its limit of {seconds} s",
+        trace=trace,
+        cost=cost,
+    )
 
 
 def device(card: Card) -> str:

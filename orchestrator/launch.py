@@ -45,6 +45,7 @@ def launch(
     watch: Watch,
     max_concurrent: int | None = None,
     autoscaling: bool = False,
+    time_limit: float | None = None,
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
@@ -58,7 +59,11 @@ def launch(
         tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    run_one, table=table, storage=str(storage.resolve()), code_version=code_version
+                    run_one,
+                    table=table,
+                    storage=str(storage.resolve()),
+                    code_version=code_version,
+                    time_limit=time_limit,
                 ),
                 lambda config: tune.PlacementGroupFactory(
                     [what_fits(resources(table[config["trial"]].model), autoscaling)]
@@ -100,10 +105,16 @@ def refuse_what_never_fits(table: dict[str, Trial]) -> None:
                 )
 
 
-def run_one(config: dict[str, Any], table: dict, storage: str, code_version: str) -> None:
+def run_one(
+    config: dict[str, Any], table: dict, storage: str, code_version: str, time_limit: float | None
+) -> None:
     """The trainable: one trial, on a worker that stays warm for the next."""
     record = execute(
-        table[config["trial"]], Path(storage), code_version=code_version, report=tune.report
+        table[config["trial"]],
+        Path(storage),
+        code_version=code_version,
+        report=tune.report,
+        time_limit=time_limit,
     )
     tune.report({"status": record["status"]})
 

@@ -59,6 +59,15 @@ class Slow:
         return answers(valid, test)
 
 @dataclass(frozen=True)
+class Hangs:
+    card: ClassVar = Card(summary="hangs on seed 1, in compiled code that keeps Python's lock")
+    def fit_predict(self, train, valid, test, ctx):
+        if ctx.seed == 1:
+            import ctypes
+            ctypes.PyDLL(None).sleep(600)
+        return answers(valid, test)
+
+@dataclass(frozen=True)
 class Counts:
     card: ClassVar = Card(summary="wants counts", wants="counts")
     def fit_predict(self, train, valid, test, ctx):
@@ -81,7 +90,7 @@ def plugin(tmp_path_factory):
     info = site / "faulty-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n")
-    names = ("Raises", "Hungry", "Dies", "Slow", "Counts", "Vast")
+    names = ("Raises", "Hungry", "Dies", "Slow", "Hangs", "Counts", "Vast")
     lines = [f"{name.lower()} = faulty_models:{name}" for name in names]
     (info / "entry_points.txt").write_text("[gauntlet.models]\n" + "\n".join(lines) + "\n")
     return {"PYTHONPATH": str(site)}
@@ -177,6 +186,17 @@ def test_a_worker_that_always_dies_is_a_failure_in_words(gauntlet, plugin, sweep
     groups = json.loads(gauntlet("failures", "--storage", storage, "--json", **plugin).stdout)
     assert groups[0]["reason"].startswith("its worker died 3 times")
     assert len(list(marks.iterdir())) == 3
+
+
+def test_a_trial_that_hangs_ends_at_its_time_limit(gauntlet, plugin, sweep, tmp_path):
+    storage = tmp_path / "runs"
+    words = ("--storage", storage, "--time-limit", 15, "--json")
+    done = gauntlet("run", sweep({"hangs": {}}), *words, expect=1, timeout=200, **plugin)
+    assert json.loads(done.stdout)["statuses"] == {"ok": 2, "timeout": 1}
+    [group] = json.loads(gauntlet("failures", "--storage", storage, "--json", **plugin).stdout)
+    assert group["reason"] == "took longer than its limit of 15 s"
+    assert "fit_predict" in group["trace"], "it says where it hung"
+    assert not list((storage / "late").iterdir())
 
 
 def test_what_no_machine_can_hold_is_refused(gauntlet, plugin, sweep, tmp_path):

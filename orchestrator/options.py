@@ -1,0 +1,74 @@
+"""Options that several commands take, and how their words are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Storage = Annotated[
+    Path,
+    typer.Option(help="Where records, artifacts and MLflow live.", envvar="GAUNTLET_STORAGE"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes to the sweep: seeds=10, fractions=[0.1,1], logreg.C=0.1, task.test=0.3,"
+        " scale=small",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Your own cells instead of the sweep's data sets: .h5ad, .zarr, 10x .h5 or folder,"
+        " .loom, .csv, .tsv."
+    ),
+]
+LabelKey = Annotated[
+    str | None,
+    typer.Option(help="Column of obs with the cell types \\[default: cell_type or the like]."),
+]
+BatchKey = Annotated[
+    str | None,
+    typer.Option(help="Column of obs with the batches \\[default: batch or the like, if there]."),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="A .csv or .tsv of labels: names of cells first, columns join obs."),
+]
+MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        help="An MLflow server \\[default: SQLite in the storage].", envvar="MLFLOW_TRACKING_URI"
+    ),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(help="End a trial that takes longer than this many seconds, as timeout.", min=1),
+]
+DEFAULT_STORAGE = Path("gauntlet-runs")
+
+
+def parsed(changes: list[str] | None) -> dict[str, Any]:
+    """`key=value` words; values are JSON where they can be, else plain text."""
+    found = {}
+    for word in changes or []:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"{word!r} is no change to the sweep; write KEY=VALUE, as in seeds=10")
+        try:
+            found[key] = json.loads(value)
+        except json.JSONDecodeError:
+            found[key] = value
+    return found
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output."""
+    typer.echo(json.dumps(value, indent=1))
