@@ -6,7 +6,7 @@ import contextlib
 import gc
 import logging
 import os
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,10 @@ def launch(
     table = {trial.id: trial for trial in trials}
     if not autoscaling:
         refuse_what_never_fits(table)
-    scratch = storage / "ray"
-    with reserved(scratch):
+    # Tune's own state, which resuming never reads: the records say what is done
+    with tempfile.TemporaryDirectory(
+        prefix="gauntlet-tune-", ignore_cleanup_errors=True
+    ) as scratch:
         tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
@@ -75,7 +77,7 @@ def launch(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(scratch.resolve()),
+                storage_path=scratch,
                 verbose=0,
                 callbacks=[Watcher(table, storage, code_version, watch)],
                 failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
@@ -150,17 +152,6 @@ def last_line(error: Any) -> str:
     """The end of an error's text, where Ray says what happened."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else "no message"
-
-
-@contextlib.contextmanager
-def reserved(scratch: Path) -> Iterator[None]:
-    """A folder for Tune's own state. Resuming never reads it: the records say what is done."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
-        yield
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
