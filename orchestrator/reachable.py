@@ -137,12 +137,13 @@ def as_a_driver(address: str) -> Check:
     from orchestrator.launch import connected
 
     import ray  # isort: skip  (after launch, which sets what Ray reads when it is imported)
+    from ray.exceptions import RayError  # isort: skip
 
     try:
         with connected(address):
             machines = sum(node["Alive"] for node in ray.nodes())
             cores, gpus = (ray.cluster_resources().get(what, 0) for what in ("CPU", "GPU"))
-    except (ray.exceptions.RayError, RuntimeError, ConnectionError, ValueError) as error:
+    except (RayError, RuntimeError, ConnectionError, ValueError) as error:
         why = str(error).strip().split("\n")[0]
         advice = (
             "only a machine of the cluster can join it, with its token and RAY_AUTH_MODE=token;"

@@ -47,7 +47,7 @@ TUNNEL = "ssh -N -L 8265:127.0.0.1:8265 -L 5000:127.0.0.1:5000"
 QUIET_SSH = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 DASHBOARD, MLFLOW = "http://127.0.0.1:8265", "http://127.0.0.1:5000"
 PASSWORD = (
-    "export MLFLOW_TRACKING_USERNAME=gauntlet MLFLOW_TRACKING_PASSWORD="
+    "export MLFLOW_TRACKING_USERNAME='gauntlet' MLFLOW_TRACKING_PASSWORD="
     "$(sed -n 's/^mlflow_tracking_password = //p' ~/.ray/mlflow_credentials)"
 )
 LOOPBACK = ("127.", "[::1]", "[::ffff:127.")
