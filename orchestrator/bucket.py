@@ -64,6 +64,7 @@ class Bucket:
         try:
             import boto3
             from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
         except ImportError:
             raise ValueError(
                 f"the storage {self} wants boto3: pip install 'sc-gauntlet[s3]'"
@@ -74,7 +75,10 @@ class Bucket:
             max_pool_connections=AT_ONCE,
             retries={"total_max_attempts": 1},
         )
-        return boto3.session.Session().client("s3", config=once)
+        try:
+            return boto3.session.Session().client("s3", config=once)
+        except (BotoCoreError, ValueError) as error:  # a profile, or an endpoint that is no URL
+            raise ValueError(f"the storage {self} cannot be used: {error}") from None
 
     # ---- reading --------------------------------------------------------------------------------
 
@@ -240,11 +244,12 @@ class Bucket:
 
     def check(self) -> None:
         """Raise ValueError, in one sentence, where the bucket cannot be read."""
+        client = self.client  # says so where boto3 is not there
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             ask = {"Bucket": self.name, "Prefix": self.prefix, "MaxKeys": 1}
-            self.patiently(lambda: self.client.list_objects_v2(**ask), AT_FIRST_S)
+            self.patiently(lambda: client.list_objects_v2(**ask), AT_FIRST_S)
         except OutOfReach as error:
             raise ValueError(f"{error}; check AWS_ENDPOINT_URL and the network") from None
         except (BotoCoreError, ClientError) as error:
@@ -262,7 +267,7 @@ class Bucket:
             return f"there is no bucket {self.name!r} at {where}; make it, or correct --storage"
         if code_of(error):
             return f"{where} refuses {self} ({code_of(error)}): ask for list, read, write, delete"
-        return f"{self} cannot be used: {error}"
+        return f"the storage {self} cannot be used: {error}"
 
 
 @lru_cache(maxsize=8)
