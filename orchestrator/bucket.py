@@ -76,7 +76,7 @@ class Bucket:
             retries={"total_max_attempts": 1},
         )
         try:
-            return boto3.session.Session().client("s3", config=once)
+            return boto3.Session().client("s3", config=once)
         except (BotoCoreError, ValueError) as error:  # a profile, or an endpoint that is no URL
             raise ValueError(f"the storage {self} cannot be used: {error}") from None
 

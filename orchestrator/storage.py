@@ -125,7 +125,8 @@ def bring(kept: Bucket, storage: Path, name: str, written: int) -> None:
     """Copy one object here, as old as it is there."""
     with contextlib.suppress(FileNotFoundError):  # it was deleted since
         kept.download(name, storage / name)
-        os.utime(storage / name, ns=(written * 1_000_000,) * 2)
+        moment = written * 1_000_000
+        os.utime(storage / name, ns=(moment, moment))
 
 
 def create(storage: Path, name: str, text: str) -> bool:
