@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.predictions import kept_in
-from analysis.results import find_storage, histories, kept, planned, results
+from analysis.predictions import PREDICTIONS, kept_in
+from analysis.results import find_storage, histories, kept, planned, results, with_artifacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,8 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
     planned_ones = comparable(manifest, table)
-    rows = compare_all(table, planned_ones, predictions=kept_in(find_storage(storage)))
+    home = with_artifacts(table, PREDICTIONS, storage)
+    rows = compare_all(table, planned_ones, predictions=kept_in(home))
     return stamped(rows, table, storage, sweep)
 
 
@@ -56,7 +57,7 @@ def compared(
         test=test,
         margin=margin,
         correction=correction,
-        predictions=kept_in(find_storage(storage)),
+        predictions=kept_in(with_artifacts(table, PREDICTIONS, storage)),
     )
     if (test, correction) != ("auto", "holm"):
         return rows.assign(exploratory=True)
@@ -101,17 +102,19 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
     """The report of a sweep as one HTML file; by default in the storage's `reports`."""
     from analysis.report import report
     from orchestrator.records import manifests, slug
+    from orchestrator.storage import share
 
-    manifest = planned(storage, sweep)
+    manifest, place = planned(storage, sweep), find_storage(storage)
     name = manifest["sweep"]
-    page = out or find_storage(storage) / "reports" / f"{slug(name)}.html"
+    own = f"reports/{slug(name)}.html"
+    page = out or place / own
     page.parent.mkdir(parents=True, exist_ok=True)
     table = measured(manifest, storage)
-    asked, every = comparable(manifest, table), manifests(find_storage(storage), name)
+    asked, every = comparable(manifest, table), manifests(place, name)
     late = [
         f"{one['a']} against {one['b']}" for one in asked if not fixed_beforehand(one, table, every)
     ]
-    return report(
+    report(
         table,
         asked,
         page,
@@ -120,8 +123,11 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         manifest=manifest | {"exploratory": ", ".join(late)},
         points=kept(table, "umap.parquet", storage),
         epochs=histories(table, storage),
-        predictions=kept_in(find_storage(storage)),
+        predictions=kept_in(with_artifacts(table, PREDICTIONS, storage)),
     )
+    if out is None:
+        share(place, own)
+    return page
 
 
 def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.bucket import OutOfReach
 from orchestrator.cluster_cli import register as register_cluster_commands
 from orchestrator.data_cli import app as data_app
 from orchestrator.models_cli import app as models_app
@@ -401,8 +402,9 @@ def sync(
     from orchestrator.records import recorded_sweeps
     from orchestrator.tracking import sync_all
 
-    names = [sweep] if sweep else recorded_sweeps(find_storage(storage))
-    for name, count in sync_all(storage, names, tracking_uri).items():
+    place = find_storage(storage)
+    names = [sweep] if sweep else recorded_sweeps(place)
+    for name, count in sync_all(place, names, tracking_uri).items():
         typer.echo(f"{name}: {count} trials mirrored")
 
 
@@ -463,7 +465,7 @@ def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager
     return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
-def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -> None:
+def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) -> None:
     """What a run ends with: the comparison, the report, what to do next, the exit code."""
     from dataclasses import asdict
 
@@ -499,9 +501,9 @@ def main() -> None:
     """
     try:
         app()
-    except (LookupError, ValueError, FileNotFoundError) as error:
+    except (LookupError, ValueError, FileNotFoundError, OutOfReach) as error:
         # subclasses such as KeyError are our own mistakes, and deserve their trace
-        ours = type(error) in (LookupError, ValueError, FileNotFoundError)
+        ours = type(error) in (LookupError, ValueError, FileNotFoundError, OutOfReach)
         if not ours or os.environ.get("GAUNTLET_DEBUG"):
             raise
         typer.secho(f"gauntlet: {error}", fg="red", err=True)

@@ -10,21 +10,23 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from orchestrator.bucket import OutOfReach
+from orchestrator.storage import bucket_of, opened
+
 Check = dict[str, Any]
 
 NEEDED = ("ray", "mlflow", "scanpy", "anndata", "scikit-learn", "scikit-network", "numpy", "scipy")
 LEAST_FREE_GB = 2.0
 
 
-def examine(storage: Path) -> list[Check]:
+def examine(storage: str) -> list[Check]:
     """Every check: {"check", "ok", "found", "advice"}."""
     return [
         python(),
         *(package(name) for name in NEEDED),
         cores(),
         gpus(),
-        free_disk(storage),
-        writable(storage),
+        *places(storage),
         *models(),
     ]
 
@@ -74,6 +76,19 @@ def gpus() -> Check:
     """GPUs are welcome, never needed."""
     found = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
     return check("gpus", True, len(found), "")
+
+
+def places(storage: str) -> list[Check]:
+    """Where results go: a folder, or a bucket and its copy here."""
+    if "://" not in storage:
+        return [free_disk(Path(storage)), writable(Path(storage))]
+    try:
+        home = opened(storage)
+        refuses = (kept := bucket_of(home)) is None or kept.conditional
+    except (ValueError, OutOfReach) as error:
+        return [check("storage", False, storage, str(error))]
+    said = "refuses a second result" if refuses else "cannot refuse a second result"
+    return [free_disk(home), check("storage", True, f"{storage}, {said}", "")]
 
 
 def free_disk(storage: Path) -> Check:

@@ -17,16 +17,17 @@ from orchestrator.cluster import CODE_VERSION
 from orchestrator.execute import Done, record_of
 from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
+from orchestrator.storage import bucket_of, leases, opened, store
 from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Mirroring, Syncer
 from trainables.cells import open_cells, prepare
 from trainables.leases import Leases
 from trainables.protocols import Cells, NotApplicable
-from trainables.store import Store, canonical
+from trainables.store import canonical
 from trainables.trial import Trial
 
 WAIT = 1.0
-"""Seconds between two looks at what another driver has done."""
+"""Seconds between two looks at what another driver has done; in a bucket, ten times as many."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,15 @@ def retry(
     Raises LookupError for a sweep that was never run here, ValueError for an outcome that is
     never retried.
     """
-    manifest = read_manifest(Path(storage), sweep)
+    place = opened(storage)
+    manifest = read_manifest(place, sweep)
     if only in SETTLED:
         raise ValueError(f"a trial that is {only!r} stands; retry what failed, or is out_of_memory")
     trials = [Trial(**spec) for spec in manifest["trials"].values()]
-    records = {
-        r["trial_id"]: r["status"] for r in Ledger(Path(storage)).current(manifest["trials"])
-    }
+    records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    job = Job(sweep, trials, Path(storage), tracking_uri, address, time_limit)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit)
     return carry_out(job, failed, display or Silent())
 
 
@@ -175,11 +175,10 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
     A trial that does not apply is recorded as such here. Raises ValueError for the first trial
     that cannot run on these cells.
     """
-    store = Store(planned.storage / "store")
-    sources = planned.sources()
+    made, sources = store(planned.storage), planned.sources()
     cells = {}
     for name in sorted({trial.dataset for trial in planned.to_run}):
-        cells[name] = open_cells(prepare(sources[name], store))
+        cells[name] = open_cells(prepare(sources[name], made))
         for note in cells[name].uns["gauntlet"]["notes"]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
@@ -262,21 +261,21 @@ def shared_out(
     """
     ledger, noted = Ledger(storage), False
     before, left = ledger.tries(), trials
-    with Leases(storage / "leases") as leases:
+    with Leases(leases(storage)) as ours:
         while left:
-            taken = leases.take([trial.id for trial in left])
+            taken = ours.take([trial.id for trial in left])
             tries = ledger.tries()  # after taking: what another has done is done
             left = [trial for trial in left if tries[trial.id] == before[trial.id]]
             mine = [trial for trial in left if trial.id in taken]
             if mine and not here(mine):
                 return False
-            leases.drop(taken)
+            ours.drop(taken)
             left = [trial for trial in left if trial.id not in taken]
             if left:
                 if not noted:
                     display.note(f"another run on this storage has {len(left)} of these trials")
                     noted = True
-                time.sleep(WAIT)
+                time.sleep(WAIT if bucket_of(storage) is None else 10 * WAIT)
     return True
 
 

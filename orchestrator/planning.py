@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any
 
 from orchestrator.records import Ledger, now
+from orchestrator.storage import opened
 from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
 from trainables.protocols import Dataset
@@ -132,9 +133,10 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
     """
     chosen = find_sweep(sweep).changed(changes)
     trials = chosen.trials()
-    settled = Ledger(Path(storage)).settled_ids()
+    place = opened(storage)
+    settled = Ledger(place).settled_ids()
     done = {trial.id for trial in trials if trial.id in settled}
-    return Plan(chosen, trials, done, Path(storage))
+    return Plan(chosen, trials, done, place)
 
 
 def stages(trials: Sequence[Trial]) -> list[list[Trial]]:

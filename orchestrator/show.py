@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.options import DEFAULT_STORAGE
 from orchestrator.records import Ledger, read_manifest, recorded_sweeps
+from orchestrator.storage import opened
 from trainables import catalog
 from trainables.protocols import CAPABILITIES
 
@@ -80,7 +82,7 @@ def weights_of(name: str, cls: Any) -> str:
     return ", ".join(f"{v} ({'absent' if lacking else 'here'})" for v, lacking in absent.items())
 
 
-def everything(name: str, storage: Path) -> dict[str, Facts]:
+def everything(name: str, storage: str | Path) -> dict[str, Facts]:
     """All that is known under a name, by what kind of thing it is.
 
     Raises LookupError when nothing has that name.
@@ -114,7 +116,7 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
         found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
         found["sweep"] = plan(name, storage).summary()
-    if (record := Ledger(storage).last(name)) is not None:
+    if not found and (record := Ledger(opened(storage)).last(name)) is not None:
         found["trial"] = record
     if not found:
         every = [n for kind in ("models", "tasks", "datasets") for n in catalog.names(kind)]
@@ -387,7 +389,7 @@ def failure_groups(found: list[Facts]) -> None:
 
 
 def ending(
-    ran: Ran, rows: pd.DataFrame | None, page: Path | None, storage: Path, tracking_uri: str | None
+    ran: Ran, rows: pd.DataFrame | None, page: Path | None, storage: str, tracking_uri: str | None
 ) -> None:
     """What a run ends with, and where to go on."""
     if rows is not None and len(rows):
@@ -398,7 +400,7 @@ def ending(
         f" of {ran.planned} planned {counts or 'none has run'}",
         highlight=False,
     )
-    place = "" if str(storage) == "gauntlet-runs" else f" --storage {storage}"
+    place = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
     if page is not None:
         console.print(f"report  {page}", highlight=False, soft_wrap=True)
     if ran.untracked:
