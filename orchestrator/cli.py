@@ -425,12 +425,23 @@ def ui(
 
 
 @app.command()
-def doctor(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
-    """Check that this machine can run sweeps, and say what to do where it cannot."""
+def doctor(
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Can this cluster be used? http://HEAD:8265, or as run takes it."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that this machine can run sweeps, and say what to do where it cannot.
+
+    [dim]gauntlet doctor --address http://127.0.0.1:8265 --tracking-uri http://127.0.0.1:5000[/dim]
+    """
     from orchestrator import doctor as checks
     from orchestrator import show
 
-    found = checks.examine(storage)
+    found = checks.examine(storage, tracking_uri, address)
     print_json(found) if as_json else show.table("doctor", found)
     if not all(check["ok"] for check in found):
         raise typer.Exit(CHECK_FAILED)

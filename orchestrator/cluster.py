@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 ROOMS = ("trainables", "orchestrator", "search_spaces", "analysis")
 CODE_VERSION = "GAUNTLET_CODE_VERSION"
 """The environment variable that tells a job which code was shipped to it."""
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+CHATTY = (
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 STARTING_S, STOPPING_S = 90.0, 60.0
 NO_STORAGE = (
     "this cluster sets no GAUNTLET_STORAGE; submit with --storage s3://BUCKET/PREFIX, or FOLDER"
@@ -50,7 +56,7 @@ class Jobs:
             command = ["run", here, *words, "--address", "auto"]
             if storage is not None:
                 command += ["--storage", storage]
-            variables = {CODE_VERSION: shipped}
+            variables = {CODE_VERSION: shipped} | credentials()
             return self.submit_patiently(
                 entrypoint=entrypoint(command, storage),
                 submission_id=name,
@@ -66,19 +72,24 @@ class Jobs:
         deadline = time.monotonic() + STARTING_S
         while True:
             try:
-                return self.client.submit_job(**job)
+                with line_to(self.address):
+                    return self.client.submit_job(**job)
             except RuntimeError as error:
                 if "No available agent" not in str(error):
                     raise
                 if time.monotonic() > deadline:
                     raise ValueError(
-                        f"the cluster at {self.address} takes no jobs yet; try again in a minute"
+                        f"the cluster at {self.address} takes no jobs yet; try again in a minute."
+                        " Where another Ray runs on its head, start this one with"
+                        " --dashboard-agent-listen-port=0"
                     ) from None
                 time.sleep(1)
 
     def all(self) -> list[dict[str, Any]]:
         """What is known of our jobs, the newest first."""
-        ours = [job for job in self.client.list_jobs() if (job.metadata or {}).get("sweep")]
+        with line_to(self.address):
+            known = self.client.list_jobs()
+        ours = [job for job in known if (job.metadata or {}).get("sweep")]
         return [facts(job) for job in sorted(ours, key=lambda job: -(job.start_time or 0))]
 
     def find(self, name: str) -> dict[str, Any]:
@@ -93,7 +104,9 @@ class Jobs:
 
     def logs(self, name: str) -> str:
         """All that a job has printed so far."""
-        return self.client.get_job_logs(self.find(name)["job"])
+        job = self.find(name)["job"]
+        with line_to(self.address):
+            return self.client.get_job_logs(job)
 
     def follow(self, name: str, say: Any) -> str:
         """Hand on what a job prints until it ends, and give how it ended."""
@@ -103,7 +116,8 @@ class Jobs:
             async for lines in self.client.tail_job_logs(job):
                 say(lines)
 
-        asyncio.run(tail())
+        with line_to(self.address):
+            asyncio.run(tail())
         return self.find(job)["status"]
 
     def cancel(self, name: str) -> dict[str, Any]:
@@ -111,7 +125,8 @@ class Jobs:
         job = self.find(name)
         if job["status"] in ENDED:
             return job
-        self.client.stop_job(job["job"])
+        with line_to(self.address):
+            self.client.stop_job(job["job"])
         deadline = time.monotonic() + STOPPING_S
         while job["status"] not in ENDED and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -152,15 +167,38 @@ def connect(address: str) -> Jobs:
     try:
         from ray.job_submission import JobSubmissionClient
 
-        # after the import, which sets a level of its own: what matters we say ourselves
-        logging.getLogger("ray.dashboard").setLevel(logging.ERROR)
-        return Jobs(JobSubmissionClient(address, headers=sent), address)
+        # after the import, which sets levels of its own: what matters we say ourselves
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with line_to(address):
+            return Jobs(JobSubmissionClient(address, headers=sent), address)
     except (ImportError, RuntimeError) as error:
         if "ray[default]" not in str(error):
             raise
         raise ValueError(
             "Ray's jobs want more of Ray: pip install 'sc-gauntlet[cluster]'"
         ) from None
+
+
+@contextmanager
+def line_to(address: str) -> Iterator[None]:
+    """A conversation with a cluster. Raises ValueError when the connection drops."""
+    try:
+        yield
+    except Exception as error:
+        if not dropped(error):
+            raise
+        raise ValueError(
+            f"the connection to {address} was lost; a job that had arrived there goes on. Open the"
+            " tunnel again if there is one, then look: gauntlet status --address " + address
+        ) from None
+
+
+def dropped(error: Exception) -> bool:
+    """Whether an error says that a connection is gone: requests' and most of aiohttp's are
+    OSErrors, and Ray has words of its own for a stream."""
+    stream = type(error).__module__.startswith("aiohttp") or "WebSocket" in str(error)
+    return isinstance(error, OSError) or stream
 
 
 def own_token() -> str:
@@ -175,6 +213,12 @@ def token_file() -> Path:
     """Where the token is kept."""
     named = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(named) if named else Path.home() / ".ray" / "auth_token"
+
+
+def credentials() -> dict[str, str]:
+    """The user and password for MLflow that are set here. The cluster's jobs show them to whoever
+    has its token, who may run code there anyway."""
+    return {name: os.environ[name] for name in CREDENTIALS if os.environ.get(name)}
 
 
 def entrypoint(command: Sequence[str], storage: str | None) -> str:

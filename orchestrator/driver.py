@@ -235,7 +235,8 @@ def go(
             code_version=code_version(),
             watch=watch,
             max_concurrent=max_concurrent,
-            autoscaling=job.address is not None,
+            cluster=job.address is not None,
+            note=display.note,
             time_limit=job.time_limit,
         )
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops

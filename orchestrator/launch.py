@@ -25,7 +25,7 @@ import ray
 from ray import tune
 
 from orchestrator.execute import execute, lost
-from orchestrator.planning import resources
+from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
 from orchestrator.records import Ledger, Record
 from orchestrator.storage import opened, shown
 from trainables.trial import Trial
@@ -34,6 +34,7 @@ LOST_WORKERS = 2
 """How often a trial whose worker died is started again. Errors of a trial itself are recorded at
 once and never retried: they would only happen again."""
 
+Note = Callable[[str], None]
 Watch = Callable[[str, Trial, Record | None], None]
 """Told ("started" | "ended", trial, its record once it has ended)."""
 
@@ -45,16 +46,20 @@ def launch(
     code_version: str,
     watch: Watch,
     max_concurrent: int | None = None,
-    autoscaling: bool = False,
+    cluster: bool = False,
+    note: Note,
     time_limit: float | None = None,
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
-    Raises ValueError for a trial that no machine can hold, unless the cluster may still grow.
+    Raises ValueError for a trial that no machine can hold, of those that are there and those that
+    may still come to the `cluster`. What runs without the GPU that it asks for is told to `note`.
     """
     table = {trial.id: trial for trial in trials}
-    if not autoscaling:
-        refuse_what_never_fits(table)
+    there, models = machines(), {trial.model for trial in trials}
+    refuse_what_never_fits(models, there, cluster=cluster)
+    if lacking := without_gpu(models, there):
+        note(f"no machine here has a GPU; without one will run: {', '.join(lacking)}")
     # Tune's own state, which resuming never reads: the records say what is done
     with tempfile.TemporaryDirectory(
         prefix="gauntlet-tune-", ignore_cleanup_errors=True
@@ -69,7 +74,7 @@ def launch(
                     time_limit=time_limit,
                 ),
                 lambda config: tune.PlacementGroupFactory(
-                    [what_fits(resources(table[config["trial"]].model), autoscaling)]
+                    [given(table[config["trial"]].model, there)]
                 ),
             ),
             param_space={"trial": tune.grid_search(list(table))},
@@ -84,28 +89,6 @@ def launch(
                 failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
             ),
         ).fit()
-
-
-def what_fits(wanted: dict[str, float], autoscaling: bool) -> dict[str, float]:
-    """What a model wants, without the GPU where there is none and none will come."""
-    if autoscaling or ray.cluster_resources().get("GPU"):
-        return wanted
-    return {what: much for what, much in wanted.items() if what != "GPU"}
-
-
-def refuse_what_never_fits(table: dict[str, Trial]) -> None:
-    """Raise ValueError for a model that asks for more than the connected Ray has.
-
-    Ray would wait for ever for a machine that never comes.
-    """
-    there = ray.cluster_resources()
-    for model in sorted({trial.model for trial in table.values()}):
-        for what, wanted in what_fits(resources(model), autoscaling=False).items():
-            if wanted > there.get(what, 0):
-                raise ValueError(
-                    f"{model} asks for {wanted:g} {what} and this machine has"
-                    f" {there.get(what, 0):g}; leave it out, or name a cluster with --address"
-                )
 
 
 def run_one(

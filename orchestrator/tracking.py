@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # MLflow reads these when it is imported, which Ray may do before us.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must not hang us
 
 KIND = "custom_model_development"

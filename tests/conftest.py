@@ -1,9 +1,14 @@
 """What every test may ask for."""
 
+import contextlib
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,3 +60,42 @@ def quickstart(tmp_path_factory, gauntlet):
     """The storage and the output of one undisturbed quickstart, shared by all tests."""
     storage = tmp_path_factory.mktemp("undisturbed")
     return storage, gauntlet("run", "quickstart", "--storage", storage).stdout
+
+
+@pytest.fixture(scope="session")
+def guarded_mlflow(tmp_path_factory):
+    """MLflow as a cluster's head starts it, by deploy/mlflow.sh: its url, the user and password
+    as an environment, and how to start it again. Its database is SQLite."""
+    pytest.importorskip("flask_wtf", reason="MLflow's passwords want flask-wtf")
+    home = tmp_path_factory.mktemp("head")
+    (home / ".mlflow").mkdir()
+    told = {"MLFLOW_TRACKING_USERNAME": "gauntlet", "MLFLOW_TRACKING_PASSWORD": "correct horse"}
+    lines = [f"{key.lower()} = {value}" for key, value in told.items()]
+    (home / ".mlflow/credentials").write_text("\n".join(["[mlflow]", *lines]) + "\n")
+    (home / "gauntlet").mkdir()
+    (home / "gauntlet/deploy").mkdir()
+    shutil.copy(ROOT / "deploy/mlflow.sh", home / "gauntlet/deploy")
+    (home / "gauntlet/.venv").symlink_to(sys.prefix)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    script = home / "gauntlet/deploy/mlflow.sh"
+    words = ["bash", script, f"sqlite:///{home}/mlflow.db", f"{home}/artifacts", str(port)]
+    began = []
+
+    def start():
+        options = {"env": {**os.environ, "HOME": str(home)}, "start_new_session": True}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        began.append(subprocess.Popen(words, **options, **pipes))
+        out, err = began[-1].communicate(timeout=200)
+        return SimpleNamespace(returncode=began[-1].returncode, stdout=out, stderr=err)
+
+    try:
+        first = start()
+        assert first.returncode == 0, first.stderr
+        url = f"http://127.0.0.1:{port}"
+        yield SimpleNamespace(url=url, port=port, login=told, home=home, start=start)
+    finally:
+        for script in began:  # the server is in the group of the script that started it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(script.pid, signal.SIGKILL)

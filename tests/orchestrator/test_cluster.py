@@ -1,5 +1,6 @@
 """Sweeps as jobs of a real Ray with its dashboard and a token, through the commands."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,27 +8,37 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from analysis import results
+from orchestrator.reachable import cluster as examined
 
 pytest.importorskip("aiohttp_cors", reason="jobs want ray[default]")
 
-HEAD = """
-import sys, ray
-from ray._private.utils import write_ray_address
-port, place = sys.argv[1:]
-ray.init(num_cpus=2, include_dashboard=True, dashboard_host="127.0.0.1", dashboard_port=int(port),
-         object_store_memory=100_000_000, log_to_driver=False, _temp_dir=place)
-# as `ray start` does: else a job may take another Ray of this machine for its own
-write_ray_address(ray.get_runtime_context().gcs_address, place)
-print("up", flush=True)
-sys.stdin.read()
+MODELS = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from trainables.protocols import Card, Predictions
+
+@dataclass(frozen=True)
+class Glad:
+    card: ClassVar = Card(summary="is glad of a GPU, and does without", gpus=1.0)
+    def fit_predict(self, train, valid, test, ctx):
+        return Predictions(test=np.full(test.n_obs, "type 0"), valid=np.full(valid.n_obs, "type 0"))
+
+@dataclass(frozen=True)
+class Vast:
+    card: ClassVar = Card(summary="wants more cores than anyone has", cpus=9999)
+    def fit_predict(self, train, valid, test, ctx):
+        raise AssertionError
 """
 SWEEP = """
 from orchestrator import Sweep
@@ -42,36 +53,64 @@ def free_port():
         return found.getsockname()[1]
 
 
+class Cluster(NamedTuple):
+    """A Ray that wants a token: its dashboard, the environment that has it, and Ray's own door."""
+
+    dashboard: str
+    environment: dict[str, str]
+    gcs: str
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The address of a Ray that wants a token, and the environment that has it."""
+    """Such a Ray, on this machine, which has no GPU for it."""
     token = tmp_path_factory.mktemp("token") / "auth_token"
     token.write_text("f" * 64)
     token.chmod(0o600)
+    site = tmp_path_factory.mktemp("site")
+    (site / "cluster_models.py").write_text(MODELS)
+    info = site / "cluster_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cluster-models\nVersion: 1.0\n")
+    points = "[gauntlet.models]\nglad = cluster_models:Glad\nvast = cluster_models:Vast\n"
+    (info / "entry_points.txt").write_text(points)
     port = free_port()
     environment = {
+        "PYTHONPATH": str(site),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     place = tempfile.mkdtemp(prefix="ray")  # short: Ray makes sockets in it
+    words = ["--head", "--block", "--port=0", f"--temp-dir={place}", "--num-cpus=2", "--num-gpus=0"]
+    words += ["--dashboard-host=127.0.0.1", f"--dashboard-port={port}", "--disable-usage-stats"]
+    # ports that another Ray of this machine would have, too
+    words += ["--dashboard-agent-listen-port=0", f"--ray-client-server-port={free_port()}"]
+    words += ["--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=100000000"]
     head = subprocess.Popen(
-        [sys.executable, "-c", HEAD, str(port), place],
+        [Path(sys.executable).with_name("ray"), "start", *words],
         env={**os.environ, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
+        start_new_session=True,
     )
-    said = ""
-    while "up" not in said:
-        said = head.stdout.readline()
-        assert said or head.poll() is None, "Ray did not start"
-    yield f"http://127.0.0.1:{port}", environment
-    head.stdin.close()  # its end of input is its end: it shuts its own Ray down
-    head.wait(60)
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield Cluster(f"http://127.0.0.1:{port}", environment, answering(head, port, Path(place)))
+    finally:
+        head.terminate()  # `--block` ends what it started, and nobody else's
+        head.wait(60)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def answering(head, port, place):
+    """Wait for a dashboard; the address of its Ray."""
+    while True:
+        assert head.poll() is None, "Ray did not start"
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return (place / "ray_current_cluster").read_text().strip()
+        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -79,20 +118,20 @@ def on_it(gauntlet, cluster):
     """A command told of the cluster."""
 
     def command(*words, **options):
-        address, environment = cluster
+        address, environment, _ = cluster
         return gauntlet(*words, "--address", address, **{**environment, **options})
 
     return command
 
 
 @pytest.fixture(scope="module")
-def submitted(cluster, gauntlet, tmp_path_factory):
-    """A sweep of one's own file, submitted and followed to its end."""
+def submitted(cluster, gauntlet, guarded_mlflow, tmp_path_factory):
+    """A sweep of one's own file, submitted and followed to its end, MLflow's password with it."""
     place = tmp_path_factory.mktemp("submitted")
     (place / "shipped.py").write_text(SWEEP)
-    address, environment = cluster
-    words = ("submit", place / "shipped.py", "--address", address, "--storage", place / "runs")
-    done = gauntlet(*words, "--follow", timeout=200, **environment)
+    words = ("submit", place / "shipped.py", "--address", cluster.dashboard, "--follow")
+    words = (*words, "--storage", place / "runs", "--tracking-uri", guarded_mlflow.url)
+    done = gauntlet(*words, timeout=200, **cluster.environment, **guarded_mlflow.login)
     return place / "runs", done
 
 
@@ -110,7 +149,143 @@ def test_a_submitted_sweep_runs_to_its_end_with_the_shipped_code(submitted, on_i
     assert "4 trials" in on_it("logs", "shipped").stdout
 
 
-def test_a_job_is_cancelled_midway_and_what_it_recorded_stands(on_it, tmp_path):
+def test_a_job_mirrors_to_an_mlflow_whose_password_came_with_it(
+    submitted, gauntlet, guarded_mlflow
+):
+    words = ("results", "shipped", "--source", "mlflow", "--tracking-uri", guarded_mlflow.url)
+    told = json.loads(gauntlet(*words, "--format", "json", **guarded_mlflow.login).stdout)
+    recorded = results("shipped", submitted[0])
+    assert {row["trial_id"] for row in told} == set(recorded.trial_id)
+
+
+def sweep_of(model, place):
+    """A file with a sweep of one trial."""
+    path = place / f"only_{model}.py"
+    path.write_text(SWEEP.replace("mean", model).replace("range(4)", "[0]"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def lacking(cluster, gauntlet, guarded_mlflow, tmp_path_factory):
+    """A job of a model that asks for a GPU where none is, without MLflow's password."""
+    place = tmp_path_factory.mktemp("lacking")
+    words = ("submit", sweep_of("glad", place), "--follow", "--storage", place / "runs")
+    words = (*words, "--address", cluster.dashboard, "--tracking-uri", guarded_mlflow.url)
+    done = gauntlet(*words, HOME=str(place), **cluster.environment)
+    return results("only_glad", place / "runs"), " ".join(done.stdout.split())
+
+
+def test_where_no_gpu_is_a_model_that_asks_for_one_runs_without_and_is_named(lacking):
+    table, said = lacking
+    assert "no machine here has a GPU; without one will run: glad" in said
+    assert set(table.status) == {"ok"}
+
+
+def test_a_job_without_the_password_keeps_its_records_and_says_what_mlflow_said(lacking):
+    table, said = lacking
+    assert "401" in said
+    assert len(table)
+
+
+def test_what_no_machine_of_the_cluster_can_hold_is_refused_at_once(on_it, tmp_path):
+    words = ("submit", sweep_of("vast", tmp_path), "--follow", "--storage", tmp_path / "runs")
+    done = on_it(*words, expect=1)
+    said = " ".join(done.stdout.split())
+    assert "vast asks for 9999 CPU and no machine of this cluster can hold it" in said
+    assert "it has: 2 CPU" in said
+
+
+class Tunnel:
+    """A way to the cluster that breaks once `omen` has gone through it."""
+
+    def __init__(self, port, omen):
+        self.port, self.omen, self.ends = port, omen, []
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.door.getsockname()[1]}"
+        threading.Thread(target=self.let_in, daemon=True).start()
+
+    def let_in(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.door.accept()
+                far = socket.create_connection(("127.0.0.1", self.port))
+                self.ends += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, source, sink):
+        with contextlib.suppress(OSError):
+            while sent := source.recv(65536):
+                if self.omen in sent:
+                    return self.breaks()
+                sink.sendall(sent)
+            sink.shutdown(socket.SHUT_WR)
+
+    def breaks(self):
+        for end in (self.door, *self.ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def broken(gauntlet, cluster):
+    """Runs a command through a tunnel that breaks on a word, and reads what it says of that."""
+
+    def command(omen, *words):
+        tunnel = Tunnel(int(cluster.dashboard.rpartition(":")[2]), omen)
+        done = gauntlet(*words, "--address", tunnel.address, expect=2, **cluster.environment)
+        said = done.stderr.strip().splitlines()[-1]
+        assert said.startswith(f"gauntlet: the connection to {tunnel.address} was lost")
+        assert said.endswith(f"gauntlet status --address {tunnel.address}")
+        assert "Traceback" not in done.stderr
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("omen", "words"),
+    [
+        (b"POST /api/jobs/", ("submit", "quickstart", "--only", "mean", "--storage", "/nowhere")),
+        (b"logs HTTP", ("logs", "shipped")),
+        (b"4 trials", ("logs", "shipped", "--follow")),
+        (b"GET /api/jobs/", ("status",)),
+    ],
+)
+def test_a_connection_that_drops_is_one_sentence(submitted, broken, omen, words):
+    broken(omen, *words)
+
+
+def test_the_doctor_tells_a_good_token_from_a_bad_one(cluster, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", cluster.environment["RAY_AUTH_TOKEN_PATH"])
+    token, there = examined(cluster.dashboard)
+    assert token["ok"]
+    assert "mode 600" in token["found"]
+    assert there["ok"]
+    open_to_all = tmp_path / "auth_token"
+    open_to_all.write_text("f" * 64)
+    open_to_all.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(open_to_all))
+    token, there = examined(cluster.dashboard)
+    assert f"chmod 600 {open_to_all}" in token["advice"]
+    assert there["ok"]
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    assert "does not take this token" in examined(cluster.dashboard)[1]["advice"]
+
+
+@pytest.mark.parametrize(("token", "expect"), [("f" * 64, 0), ("0" * 64, 3)])
+def test_the_doctor_joins_rays_own_door_with_the_right_token_only(
+    gauntlet, cluster, tmp_path, token, expect
+):
+    words = ("doctor", "--storage", tmp_path, "--address", cluster.gcs, "--json")
+    environment = {**cluster.environment, "RAY_AUTH_TOKEN": token}
+    found = json.loads(gauntlet(*words, expect=expect, **environment).stdout)
+    [there] = [row for row in found if row["check"] == "cluster"]
+    assert ("1 machines, 2 CPU, 0 GPU" in there["found"]) == (expect == 0)
+    assert ("with its token" in there["advice"]) == (expect != 0)
+
+
+def test_a_job_is_cancelled_midway_and_what_it_recorded_stands(on_it, broken, tmp_path):
     storage = tmp_path / "runs"
     words = ("submit", "quickstart", "--only", "mean", "--storage", storage)
     words = (*words, 'datasets=["toy"]', "seeds=300", "fractions=[1.0]", "--json")
@@ -119,6 +294,7 @@ def test_a_job_is_cancelled_midway_and_what_it_recorded_stands(on_it, tmp_path):
     while len(list(storage.glob("records/*/*.json"))) < 3:
         assert time.monotonic() < deadline, on_it("logs", job).stdout
         time.sleep(0.2)
+    broken(b"/stop HTTP", "cancel", job)
     assert "STOPPED" in on_it("cancel", job).stdout
     stood = len(list(storage.glob("records/*/*.json")))
     assert 3 <= stood < 300
@@ -126,7 +302,7 @@ def test_a_job_is_cancelled_midway_and_what_it_recorded_stands(on_it, tmp_path):
 
 
 def test_bad_input_is_one_sentence(on_it, gauntlet, cluster, tmp_path):
-    address, environment = cluster
+    address, environment, _ = cluster
     words = ("--address", f"http://127.0.0.1:{free_port()}")
     told = gauntlet("status", *words, expect=2).stderr
     assert "no Ray cluster answers" in told
@@ -155,7 +331,7 @@ def test_a_job_without_a_storage_says_so(on_it):
 
 @pytest.mark.parametrize("token", ["", "0" * 64])
 def test_the_dashboard_refuses_who_has_no_token(cluster, token):
-    asked = urllib.request.Request(f"{cluster[0]}/api/jobs/")
+    asked = urllib.request.Request(f"{cluster.dashboard}/api/jobs/")
     if token:
         asked.add_header("Authorization", f"Bearer {token}")
     with pytest.raises(urllib.error.HTTPError) as refused:
