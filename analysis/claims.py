@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.style import pretty
+from analysis.looks import Look
 
 VERBS = {"better": "beats", "worse": "loses to", "equivalent": "is equivalent to"}
 MINUS = "\N{MINUS SIGN}"
@@ -78,6 +79,25 @@ def detail(row: pd.Series, name: str, *, one: bool) -> str:
         else:
             text += f"; {row['note']}"
     return text[0].upper() + text[1:] + "."
+
+
+def looks(rows: pd.DataFrame, stopping: Mapping[str, Any] | None) -> list[str]:
+    """How often was looked at what, and how sure each look had to be; nothing without a rule."""
+    if not stopping or not len(rows):
+        return []
+    planned = tuple(stopping["looks"])
+    levels = [Look(i, planned).level() for i in range(1, len(planned) + 1)]
+    at = ", ".join(f"{n} (p below {level:.2g})" for n, level in zip(planned, levels, strict=True))
+    counts = rows.fillna({"look": 0}).groupby(["look", "verdict"], sort=True).size()
+    ends = [
+        f"{n} {verdict} at look {look} of {len(planned)}" if look else f"{n} not looked at"
+        for (look, verdict), n in counts.items()
+    ]
+    return [
+        f"Seeds were added where a comparison was undecided, with looks at this many seeds: {at}.",
+        f"{stopping['rule']}. The levels are those of one question alone.",
+        f"Looks spent: {', '.join(ends)}.",
+    ]
 
 
 def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from analysis import claims
+from analysis.family import family
 from analysis.figures.style import pretty, svg
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
-from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
 from analysis.table import CELL, check, holes, ok, values_of
 
 STRONG = 10
@@ -52,7 +52,7 @@ def report(
     metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
-    rows, unanswered = answers(table, comparisons, predictions)
+    rows, unanswered = family(table, comparisons, (manifest or {}).get("stopping"), predictions)
     controls: Mapping[str, str] = (manifest or {}).get("controls", {})
     scaled = rescaled(values_of(best, metric), controls)
     page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
@@ -66,6 +66,7 @@ def report(
             unanswered=unanswered,
             rows=rows.to_dict("records"),
             notes=claims.notes(rows),
+            looks=claims.looks(rows, (manifest or {}).get("stopping")),
             drawings=[
                 *drawings(best, rows, metric),
                 *lessons(best, epochs or {}, twin(metric)),
@@ -95,23 +96,6 @@ def main_metric(
     usual = [*asked, headline, "test/macro_f1", "avg_bio"]
     usual += [m for m in metrics if m.startswith("test/")]
     return next((name for name in [*usual, *metrics] if name in metrics), "test/macro_f1")
-
-
-def answers(
-    table: pd.DataFrame,
-    comparisons: Sequence[Mapping[str, Any]],
-    predictions: Predictions | None = None,
-) -> tuple[pd.DataFrame, list[str]]:
-    """The comparisons that can be made, adjusted together, and why the others cannot."""
-    found: list[Comparison] = []
-    unanswered = []
-    for comparison in comparisons:
-        try:
-            found += unadjusted(table, **comparison, predictions=predictions)
-        except (LookupError, ValueError) as error:
-            reason = str(error.args[0])
-            unanswered.append(f"{comparison['a']} against {comparison['b']}: {reason}")
-    return adjusted(found) if found else pd.DataFrame(columns=COLUMNS), unanswered
 
 
 def drawings(best: pd.DataFrame, rows: pd.DataFrame, metric: str) -> list[dict[str, str]]:
