@@ -109,26 +109,6 @@ def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
     return [(note, "; ".join(about)) for note, about in told.items()]
 
 
-def tuning_warning(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """What to hold against a comparison of a tuned arm with one that was not; else nothing.
-
-    Arms without hyperparameters have nothing to tune and are not held against anyone.
-    """
-    compared = {c[side] for c in comparisons for side in ("a", "b")} or set(table["model"])
-    part = table[table["model"].isin(compared) & (table["model_params"] != "{}")]
-    tried = part.groupby("model")["model_params"].nunique()
-    tuned, untuned = tried[tried > 1], tried[tried == 1]
-    if tuned.empty or untuned.empty:
-        return ""
-    names = " and ".join(f"{model} ({n} candidates)" for model, n in tuned.items())
-    rest = " and ".join(str(model) for model in untuned.index)
-    verb = "was" if len(tuned) == 1 else "were"
-    return (
-        f"Only {names} {verb} tuned; {rest} ran with one setting."
-        " Part of a difference between them may be the tuning."
-    )
-
-
 def about_dataset(rows: pd.DataFrame) -> str:
     """How many cells and cell types, and the start of the content hash."""
     parts = []
@@ -253,6 +233,7 @@ FILTERS = {
     "p_value": p_value,
     "settings": settings,
     "duration": duration,
+    "hours": lambda value: duration(value * 3600),
     "number": lambda value: "–" if pd.isna(value) else f"{value:g}",  # noqa: RUF001
     "share": lambda value: f"{value:.0%}",
 }

@@ -173,6 +173,7 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         points=kept(table, "umap.parquet", storage),
         epochs=histories(table, storage),
         predictions=kept_in(find_storage(storage)),
+        pretraining=made_weights(manifest, storage),
     )
 
 
@@ -235,6 +236,12 @@ def measured(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
     """A sweep's table without the pretraining that its trials started from."""
     table = results(manifest["sweep"], storage)
     return table[table["task"] == manifest.get("task", table["task"])].reset_index(drop=True)
+
+
+def made_weights(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
+    """The rows of the pretraining that a sweep's trials started from."""
+    table = results(manifest["sweep"], storage)
+    return table[table["task"] != manifest.get("task", table["task"])]
 
 
 def comparable(manifest: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import claims
+from analysis import claims, fairness
 from analysis.family import family
 from analysis.figures.style import pretty, svg
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
-from analysis.table import CELL, check, holes, ok, values_of
+from analysis.table import check, holes, ok, values_of
 
 STRONG = 10
 """A difference in BIC that is strong evidence (Kass & Raftery 1995)."""
@@ -32,6 +32,7 @@ def report(
     points: pd.DataFrame | None = None,
     epochs: Mapping[str, list[dict[str, Any]]] | None = None,
     predictions: Predictions | None = None,
+    pretraining: pd.DataFrame | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
@@ -42,6 +43,7 @@ def report(
     `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
     `epochs` is what each trial reported as it went, by its id (see `results.histories`).
     `predictions` are the test cells that trials kept, as `significance.compare` reads them.
+    `pretraining` are the rows of trials that made weights for an arm, whose hours count as its own.
     Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
@@ -75,8 +77,10 @@ def report(
             scores=score_tables(pd.concat([best, scaled]), metric, controls),
             scatter=scatter(best, metric),
             choices=choices(table, twin(metric)),
-            arms=arms(table),
-            warning=claims.tuning_warning(table, comparisons),
+            budgets=fairness.budgets(table, twin(metric), pretraining).to_dict("records"),
+            warnings=fairness.warnings(
+                table, {one[side] for one in comparisons for side in ("a", "b")}
+            ),
             exploratory=(manifest or {}).get("exploratory", ""),
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
@@ -233,27 +237,6 @@ def choices(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     ]
     apart = claims.told_apart([choice["model_params"] for choice in found])
     return [choice | parts for choice, parts in zip(found, apart, strict=True)]
-
-
-def arms(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """What each arm was given: candidates tried, trials, seconds."""
-    trials = table.drop_duplicates("trial_id")
-    if "wall_s" not in trials.columns:
-        trials = trials.assign(wall_s=float("nan"))
-    return [
-        {
-            "model": model,
-            "candidates": candidate_count(part),
-            "trials": len(part),
-            "wall_s": part["wall_s"].sum(min_count=1),
-        }
-        for model, part in trials.groupby("model")
-    ]
-
-
-def candidate_count(rows: pd.DataFrame) -> int:
-    """The most candidates that one arm tried in any one cell."""
-    return int(rows.groupby(CELL)["model_params"].nunique().max())
 
 
 def failures(table: pd.DataFrame) -> list[dict[str, Any]]:
