@@ -233,6 +233,7 @@ FILTERS = {
     "p_value": p_value,
     "settings": settings,
     "duration": duration,
+    "labels": lambda cells: "not with any" if math.isinf(cells) else f"{cells:,.0f}",
     "hours": lambda value: duration(value * 3600),
     "number": lambda value: "–" if pd.isna(value) else f"{value:g}",  # noqa: RUF001
     "share": lambda value: f"{value:.0%}",

@@ -149,8 +149,13 @@ def seeds_of(manifest: Mapping[str, Any]) -> Any:
     }
 
 
-def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Path:
-    """The report of a sweep as one HTML file; by default in the storage's `reports`."""
+def write_report(
+    storage: str | Path, sweep: str | None, out: Path | None, figures: Path | None = None
+) -> Path:
+    """The report of a sweep as one HTML file; by default in the storage's `reports`.
+
+    `figures` is a folder for its figures as files of their own.
+    """
     from analysis.report import report
     from orchestrator.records import manifests, slug
 
@@ -174,6 +179,7 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         epochs=histories(table, storage),
         predictions=kept_in(find_storage(storage)),
         pretraining=made_weights(manifest, storage),
+        figures=figures,
     )
 
 

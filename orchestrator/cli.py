@@ -332,12 +332,18 @@ def compare(
 def report(
     sweep: Annotated[str | None, typer.Argument(show_default="the last one run")] = None,
     out: Annotated[Path | None, typer.Option(help="[default: STORAGE/reports/SWEEP.html]")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure, as SVG and as PNG.")
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Write the report of a sweep: one HTML file, verdict first."""
+    """Write the report of a sweep: one HTML file, verdict first.
+
+    [dim]gauntlet report quickstart --figures figures[/dim]
+    """
     from analysis.conclusion import write_report
 
-    typer.echo(write_report(storage, sweep, out))
+    typer.echo(write_report(storage, sweep, out, figures))
 
 
 @app.command()
