@@ -68,6 +68,10 @@ class Printed(StrEnum):
     latex = "latex"
 
 
+class Until(StrEnum):
+    decided = "decided"
+
+
 class Source(StrEnum):
     records = "records"
     mlflow = "mlflow"
@@ -170,17 +174,27 @@ def run(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
     time_limit: TimeLimit = None,
+    until: Annotated[
+        Until | None, typer.Option(help="Add seeds where a planned comparison is undecided.")
+    ] = None,
+    max_seeds: Annotated[
+        int | None, typer.Option(help="With --until decided: up to so many seeds.", min=1)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run what a sweep still lacks, then compare and report. Run it again to resume.
 
     [dim]gauntlet run quickstart[/dim]
+    [dim]gauntlet run quickstart --until decided --max-seeds 20[/dim]
     [dim]gauntlet run quickstart --data mine.h5ad --label-key celltype --batch-key donor[/dim]
     """
     from orchestrator.driver import Silent
     from orchestrator.driver import run as run_sweep
     from orchestrator.progress import Progress
 
+    if (until is None) != (max_seeds is None):
+        raise ValueError("--until decided and --max-seeds N go together: until when, and how far")
+    limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
         ran = run_sweep(
             own_cells(sweep, data, label_key, batch_key, min_cells, labels),
@@ -191,7 +205,7 @@ def run(
             only=only,
             time_limit=time_limit,
             display=Silent() if as_json else Progress(),
-            **parsed(changes),
+            **parsed(changes) | limit,
         )
     conclude(ran, storage, tracking_uri, as_json)
 
@@ -319,12 +333,18 @@ def compare(
 def report(
     sweep: Annotated[str | None, typer.Argument(show_default="the last one run")] = None,
     out: Annotated[Path | None, typer.Option(help="[default: STORAGE/reports/SWEEP.html]")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure, as SVG and as PNG.")
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Write the report of a sweep: one HTML file, verdict first."""
+    """Write the report of a sweep: one HTML file, verdict first.
+
+    [dim]gauntlet report quickstart --figures figures[/dim]
+    """
     from analysis.conclusion import write_report
 
-    typer.echo(write_report(storage, sweep, out))
+    typer.echo(write_report(storage, sweep, out, figures))
 
 
 @app.command()

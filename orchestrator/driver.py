@@ -6,9 +6,9 @@ import os
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_m
 from orchestrator.storage import bucket_of, leases, opened, store
 from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Mirroring, Syncer
+from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare
 from trainables.leases import Leases
 from trainables.protocols import Cells, NotApplicable
@@ -85,9 +86,10 @@ def run(
     """Run the trials of a sweep that have no settled record, and mirror all of them to MLflow.
 
     `only` limits this to one model's trials; the sweep's plan stays whole. A trial that takes
-    longer than `time_limit` seconds ends as "timeout". Running the same again resumes. Raises
-    LookupError or ValueError, before anything is started, for unknown names and for cells that the
-    sweep cannot use.
+    longer than `time_limit` seconds ends as "timeout". Running the same again resumes. A sweep with
+    `max_seeds` goes on until its comparisons are decided (see `until`). Raises LookupError or
+    ValueError, before anything is started, for unknown names and for cells that the sweep cannot
+    use.
     """
     planned = plan(sweep, storage, **changes)
     arms = {*planned.sweep.models, *map(model_of, planned.sweep.models)}
@@ -95,15 +97,27 @@ def run(
         raise LookupError(
             f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
         )
-    job = Job(
-        planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
-    )
+    if only is not None and planned.sweep.max_seeds:
+        raise ValueError("a pair is decided by both of its arms: leave out --only, or --until")
     shown = display or Silent()
-    missing = ready(planned, shown)
-    if only is not None:
-        missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
-    write_manifest(planned.storage, planned.manifest())
-    return carry_out(job, missing, shown, max_concurrent)
+
+    def once(planned: Plan, known: Collection[str]) -> Ran:
+        missing = [trial for trial in ready(planned, shown) if trial.id not in known]
+        if only is not None:
+            missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
+        write_manifest(planned.storage, planned.manifest())
+        job = Job(
+            planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
+        )
+        return carry_out(job, missing, shown, max_concurrent)
+
+    ran = once(planned, ())
+    while planned.sweep.max_seeds and not ran.interrupted and (more := topped_up(planned)):
+        known = {trial.id for trial in planned.trials}
+        again, planned = once(more, known), more
+        seconds = round(ran.seconds + again.seconds, 1)
+        ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
+    return ran
 
 
 def retry(

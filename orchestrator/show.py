@@ -266,6 +266,9 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     if rows.get("exploratory") is not None and rows["exploratory"].any():
         which = "" if rows["exploratory"].all() else "in part "
         console.print(f"{which}exploratory: not fixed before the first trial", style="yellow")
+    if "look" in rows and rows["look"].notna().any():
+        spent = ", ".join(f"{n} ended at look {look}" for look, n in counted(rows["look"]))
+        console.print(f"p-values allow for several looks: {spent}", style="dim", highlight=False)
     bayes = bool((rows["test"] == "bayes").all())
     kinds = ("chance_worse", "chance_equivalent", "chance_better")
     columns = kinds if bayes else ("p", "p_adjusted")
@@ -289,6 +292,11 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
         untold = block[block["p"].isna() & (block["test"] != "bayes")]
         for reason in untold["note"].unique():
             console.print(escape(f"not tested: {reason}"), style="dim", highlight=False)
+
+
+def counted(column: pd.Series) -> list[tuple[Any, int]]:
+    """The values that are there, in order, and how often each is."""
+    return list(column.value_counts().sort_index().items())
 
 
 OUTCOMES = {"PASS": "green", "WITHIN NOISE": "yellow", "FAIL": "red", "NOT RUN": "dim"}
