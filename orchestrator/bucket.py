@@ -24,15 +24,9 @@ PATIENCE_S, AT_FIRST_S = 300.0, 5.0
 """How long a request is repeated: of a storage in use, and of one that was just named."""
 AT_ONCE = 16
 """Requests at a time."""
-PASSING = {
-    "SlowDown",
-    "RequestTimeout",
-    "IncompleteBody",  # what came was cut short, and was not kept
-    "BadDigest",
-    "XAmzContentSHA256Mismatch",
-    "ConditionalRequestConflict",  # somebody else is writing there just now
-    "OperationAborted",
-}
+BUSY = {"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "OperationAborted"}
+CUT_SHORT = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}
+"""What a store calls requests that may succeed a little later, none of which it kept."""
 IN_PARTS = 8 << 20
 """Bytes of a file from which it travels in parts."""
 ABOUT = "storage.json"
@@ -69,14 +63,10 @@ class Bucket:
             raise ValueError(
                 f"the storage {self} wants boto3: pip install 'sc-gauntlet[s3]'"
             ) from None
-        once = Config(
-            connect_timeout=10,
-            read_timeout=60,
-            max_pool_connections=AT_ONCE,
-            retries={"total_max_attempts": 1},
-        )
+        once: Any = {"retries": {"total_max_attempts": 1}, "max_pool_connections": AT_ONCE}
+        once |= {"connect_timeout": 10, "read_timeout": 60}
         try:
-            return boto3.Session().client("s3", config=once)
+            return boto3.Session().client("s3", config=Config(**once))
         except (BotoCoreError, ValueError) as error:  # a profile, or an endpoint that is no URL
             raise ValueError(f"the storage {self} cannot be used: {error}") from None
 
@@ -297,8 +287,10 @@ def passing(error: Exception) -> bool:
     from botocore.parsers import ResponseParserError
 
     if isinstance(error, known.ClientError):
+        if code_of(error) == "NotImplemented":
+            return False
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return code_of(error) in PASSING or status == 429 or (status >= 500 and status != 501)
+        return code_of(error) in BUSY | CUT_SHORT or status == 429 or status in range(500, 600)
     cut_short = (
         known.HTTPClientError,
         known.ConnectionError,

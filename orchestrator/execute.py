@@ -53,11 +53,11 @@ def execute(
         return record
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
-        resumable = carried(storage, f"checkpoints/{trial.id}")
-        with deadline(late_mark(storage, trial.id), time_limit), resumable:
+        carry = carried(storage, f"checkpoints/{trial.id}")
+        with deadline(late_mark(storage, trial.id), time_limit), carry:
             done = attempt(trial, storage, scratch, report)
         if (known := ledger.settled(trial.id)) is not None:
-            return known  # another was first while this machine was cut off; its files stand, too
+            return known  # another was first while this machine was cut off
         keep_artifacts(storage, trial.id, scratch / "artifacts")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -292,8 +292,7 @@ def save_table(path: Path, table: pd.DataFrame) -> None:
 
 def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
     """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
-    name = f"artifacts/{trial_id}"
-    home = storage / name
+    home = storage / "artifacts" / trial_id
     incoming = home.with_name(f".{trial_id}-{os.getpid()}")
     shutil.rmtree(incoming, ignore_errors=True)
     shutil.copytree(draft, incoming)
@@ -301,4 +300,4 @@ def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
     with contextlib.suppress(OSError):  # another worker has just put the same files there
         incoming.rename(home)
     shutil.rmtree(incoming, ignore_errors=True)
-    share(storage, name)
+    share(storage, f"artifacts/{trial_id}")

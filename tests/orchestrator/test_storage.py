@@ -6,13 +6,15 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis import results
+from analysis.conclusion import preregistered, write_report
+from analysis.results import find_storage
 from orchestrator import bucket as buckets
+from orchestrator import run, show
 from orchestrator import storage as storages
 from orchestrator.bucket import Bucket
 from orchestrator.execute import execute
@@ -114,19 +116,18 @@ def test_a_sweep_in_a_bucket_ends_as_in_a_folder(ran, machine, tmp_path):
     pd.testing.assert_frame_equal(without_time(table), without_time(alone))
 
 
-def test_everything_that_reads_a_storage_reads_a_bucket(ran, gauntlet, tmp_path):
-    path, storage, told, _ = ran
-    told = told | {"GAUNTLET_CACHE": str(tmp_path), "GAUNTLET_STORAGE": storage}
-    status = json.loads(gauntlet("status", "bucketed", "--json", **told).stdout)
-    assert status == [{"sweep": "bucketed", "planned": TRIALS, "ok": TRIALS, "missing": 0}]
-    page = Path(gauntlet("report", "bucketed", **told).stdout.strip())
+def test_everything_that_reads_a_storage_reads_a_bucket(ran, machine):
+    path, storage, _, _ = ran
+    machine()
+    again = run(str(path), storage)
+    assert (again.ran, again.statuses, again.untracked) == (0, {"ok": TRIALS}, "")
+    stands = {"sweep": "bucketed", "planned": TRIALS, "ok": TRIALS, "missing": 0}
+    assert show.statuses(find_storage(storage), None) == [stands]
+    (row,) = preregistered(storage, "bucketed").to_dict("records")
+    assert row["test"] == "seeds-and-cells", "predictions came along"
+    page = write_report(storage, "bucketed", None)
     assert "in a bucket" in page.read_text()
-    again = json.loads(gauntlet("run", path, "--json", **told).stdout)
-    assert again["ran"] == 0
-    assert again["statuses"] == {"ok": TRIALS}
-    assert again["comparison"][0]["test"], "predictions came along"
-    sick = gauntlet("show", "no such thing", expect=2, **told)
-    assert "no such thing" in sick.stderr
+    assert bucket_of(opened(storage)).read("reports/bucketed.html") == page.read_bytes()
 
 
 def test_a_lost_record_is_one_trial_to_run_also_on_a_bad_line(ran, gauntlet, machine, tmp_path):
