@@ -76,7 +76,7 @@ def detail(row: pd.Series, name: str, *, one: bool) -> str:
         text += f", p = {p_value(row['p_adjusted'])} after Holm's correction"
         if pd.notna(needed):
             text += f"; a difference of this size takes about {needed} seeds to find"
-        else:
+        elif row["note"]:
             text += f"; {row['note']}"
     return text[0].upper() + text[1:] + "."
 

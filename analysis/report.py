@@ -82,7 +82,7 @@ def report(
             drawings=[
                 {"svg": svg(one.figure), "caption": one.caption, "name": one.name} for one in drawn
             ],
-            parity=parity(best, comparisons, metric),
+            parity=parity(best, comparisons, metric, controls),
             scores=score_tables(pd.concat([best, scaled]), metric, controls),
             scatter=scatter(best, metric),
             choices=choices(table, twin(metric)),
@@ -112,15 +112,21 @@ def main_metric(
 
 
 def parity(
-    best: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]], metric: str
+    best: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]],
+    metric: str,
+    controls: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """How many labels one arm of a comparison needs to equal the other with its most, both ways."""
+    """How many labels one arm of a comparison needs to equal the other with its most, both ways.
+
+    Controls have nothing to learn from labels.
+    """
     from analysis.few_shot import cells_to_parity
 
+    rivals = [one for one in comparisons if not {one["a"], one["b"]} & {*controls}]
+    ways = [(one[x], one[y]) for one in rivals for x, y in ("ab", "ba")]
     found: list[Any] = []
-    for a, b in dict.fromkeys(
-        pair for one in comparisons for pair in ((one["a"], one["b"]), (one["b"], one["a"]))
-    ):
+    for a, b in dict.fromkeys(ways):
         try:
             rows = cells_to_parity(best, a, b, metric)
         except LookupError:
