@@ -101,6 +101,32 @@ def compared(
     return rows if dataset is None else rows[rows["dataset"] == dataset]
 
 
+def in_many_ways(
+    storage: str | Path,
+    sweep: str | None,
+    *,
+    a: str,
+    b: str,
+    dataset: str | None,
+    metric: str | None,
+    margin: float | None,
+) -> pd.DataFrame:
+    """The question of `compared`, in every way of `analysis.multiverse`; raises as it does."""
+    from analysis.multiverse import multiverse
+
+    manifest = planned(storage, sweep)
+    table: Any = measured(manifest, storage)
+    for model in (a, b):
+        known(model, table["model"], "model")
+    if dataset is not None:
+        known(dataset, table["dataset"], "data set")
+        table = table[table["dataset"] == dataset]
+    chosen: str = metric or manifest["headline"]
+    known(chosen, table["metric"], "metric")
+    predictions = kept_in(find_storage(storage))
+    return multiverse(table, a, b, chosen, margin=margin, predictions=predictions)
+
+
 def same_question(asked: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
     """Whether two models were to be compared so, in either order; no margin asks for any."""
     alike = {asked["a"], asked["b"]} == {fixed["a"], fixed["b"]}

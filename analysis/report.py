@@ -85,6 +85,8 @@ def report(
             parity=parity(best, comparisons, metric, controls),
             scores=score_tables(pd.concat([best, scaled]), metric, controls),
             scatter=scatter(best, metric),
+            components=components(best, metric, controls),
+            survival=survivals(table, comparisons, predictions, controls),
             choices=choices(table, twin(metric)),
             budgets=fairness.budgets(table, twin(metric), pretraining).to_dict("records"),
             warnings=fairness.warnings(
@@ -132,6 +134,37 @@ def parity(
         except LookupError:
             continue  # one label share, or one seed: there is no curve
         found += rows.assign(a=a, b=b).to_dict("records")
+    return found
+
+
+def components(
+    best: pd.DataFrame, metric: str, controls: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """What of the scatter arms share, where there are three seeds or more; without controls."""
+    from analysis.sensitivity import variance_components
+
+    found = variance_components(best[~best["model"].isin(list(controls))], metric)
+    return found[found["n_seeds"] > 2].to_dict("records")  # pyright: ignore[reportReturnType]
+
+
+def survivals(
+    table: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]],
+    predictions: Predictions | None,
+    controls: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Whether verdicts survive other metrics, tests, corrections and seeds; without controls."""
+    from analysis.multiverse import multiverse, survival
+
+    found: list[Any] = []
+    for asked in comparisons:
+        if {asked["a"], asked["b"]} & {*controls}:
+            continue
+        try:
+            rows = multiverse(table, **asked, predictions=predictions)
+        except (LookupError, ValueError):
+            continue  # told above as not answered
+        found += survival(rows).assign(metric=rows["metric"].iloc[0]).to_dict("records")
     return found
 
 

@@ -301,6 +301,9 @@ def compare(
     correction: Annotated[
         Correction, typer.Option(help="For asking more than one question.")
     ] = Correction.holm,
+    multiverse: Annotated[
+        bool, typer.Option("--multiverse", help="Would another way of asking change the verdict?")
+    ] = False,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -308,8 +311,15 @@ def compare(
 
     [dim]gauntlet compare logreg pca+probe --metric test/accuracy[/dim]
     """
-    from analysis.conclusion import compared
+    from analysis.conclusion import compared, in_many_ways
 
+    if multiverse:
+        if (test, correction) != (Test.auto, Correction.holm):
+            raise ValueError("--multiverse tries every test and correction: leave them out")
+        found = in_many_ways(
+            *(storage, sweep), a=a, b=b, dataset=dataset, metric=metric, margin=margin
+        )
+        return show_ways(found, format, as_json)
     rows = compared(
         *(storage, sweep),
         a=a,
@@ -523,6 +533,22 @@ def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     if as_json:
         return print_json(json.loads(rows.to_json(orient="records")))
     show.comparison(rows, correction)
+
+
+def show_ways(found: Any, format: Printed, as_json: bool) -> None:
+    """What `--multiverse` finds: every way as CSV, else how many of them agree."""
+    from analysis.multiverse import survival
+    from orchestrator import show
+
+    if format is Printed.csv:
+        return typer.echo(found.to_csv(index=False))
+    if format is Printed.latex:
+        raise ValueError("--multiverse prints a table, --format csv or --json")
+    if as_json:
+        return print_json(json.loads(found.to_json(orient="records")))
+    columns = ["dataset", "fraction", "verdict", "n_agree", "n_ways", "otherwise"]
+    rows: Any = survival(found)[columns].to_dict("records")
+    show.table("does the verdict survive?", rows)
 
 
 def main() -> None:
