@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.style import pretty
+from analysis.looks import Look
 
 VERBS = {"better": "beats", "worse": "loses to", "equivalent": "is equivalent to"}
 MINUS = "\N{MINUS SIGN}"
@@ -75,9 +76,28 @@ def detail(row: pd.Series, name: str, *, one: bool) -> str:
         text += f", p = {p_value(row['p_adjusted'])} after Holm's correction"
         if pd.notna(needed):
             text += f"; a difference of this size takes about {needed} seeds to find"
-        else:
+        elif row["note"]:
             text += f"; {row['note']}"
     return text[0].upper() + text[1:] + "."
+
+
+def looks(rows: pd.DataFrame, stopping: Mapping[str, Any] | None) -> list[str]:
+    """How often was looked at what, and how sure each look had to be; nothing without a rule."""
+    if not stopping or not len(rows):
+        return []
+    planned = tuple(stopping["looks"])
+    levels = [Look(i, planned).level() for i in range(1, len(planned) + 1)]
+    at = ", ".join(f"{n} (p below {level:.2g})" for n, level in zip(planned, levels, strict=True))
+    counts: Any = rows.fillna({"look": 0}).groupby(["look", "verdict"], sort=True).size()
+    ends = [
+        f"{n} {verdict} at look {look} of {len(planned)}" if look else f"{n} not looked at"
+        for (look, verdict), n in counts.items()
+    ]
+    return [
+        f"Seeds were added where a comparison was undecided, with looks at this many seeds: {at}.",
+        f"{stopping['rule']}. The levels are those of one question alone.",
+        f"Looks spent: {', '.join(ends)}.",
+    ]
 
 
 def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -87,26 +107,6 @@ def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
         where = f"{row['a']} and {row['b']}, {row['dataset']}, {pretty(row['metric'])},"
         told.setdefault(row["note"], []).append(f"{where} {row['fraction']:.0%}")
     return [(note, "; ".join(about)) for note, about in told.items()]
-
-
-def tuning_warning(table: pd.DataFrame, comparisons: Sequence[Mapping[str, Any]]) -> str:
-    """What to hold against a comparison of a tuned arm with one that was not; else nothing.
-
-    Arms without hyperparameters have nothing to tune and are not held against anyone.
-    """
-    compared = {c[side] for c in comparisons for side in ("a", "b")} or set(table["model"])
-    part = table[table["model"].isin(compared) & (table["model_params"] != "{}")]
-    tried = part.groupby("model")["model_params"].nunique()
-    tuned, untuned = tried[tried > 1], tried[tried == 1]
-    if tuned.empty or untuned.empty:
-        return ""
-    names = " and ".join(f"{model} ({n} candidates)" for model, n in tuned.items())
-    rest = " and ".join(str(model) for model in untuned.index)
-    verb = "was" if len(tuned) == 1 else "were"
-    return (
-        f"Only {names} {verb} tuned; {rest} ran with one setting."
-        " Part of a difference between them may be the tuning."
-    )
 
 
 def about_dataset(rows: pd.DataFrame) -> str:
@@ -233,6 +233,8 @@ FILTERS = {
     "p_value": p_value,
     "settings": settings,
     "duration": duration,
+    "labels": lambda cells: "not with any" if math.isinf(cells) else f"{cells:,.0f}",
+    "hours": lambda value: duration(value * 3600),
     "number": lambda value: "–" if pd.isna(value) else f"{value:g}",  # noqa: RUF001
     "share": lambda value: f"{value:.0%}",
 }

@@ -42,6 +42,8 @@ class Comparison:
     chance_better: float = NAN
     chance_equivalent: float = NAN
     chance_worse: float = NAN
+    look: int | None = None
+    level: float = NAN
 
 
 COLUMNS = list(Comparison.__dataclass_fields__)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.predictions import kept_in
-from analysis.results import find_storage, histories, kept, planned, results
+from analysis.predictions import PREDICTIONS, kept_in
+from analysis.results import find_storage, histories, kept, planned, results, with_artifacts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,13 +15,41 @@ if TYPE_CHECKING:
 
 def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     """The comparisons that the sweep fixed before its first trial, adjusted as one family."""
-    from analysis.significance import compare_all
-
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
-    planned_ones = comparable(manifest, table)
-    rows = compare_all(table, planned_ones, predictions=kept_in(find_storage(storage)))
-    return stamped(rows, table, storage, sweep)
+    return answered(manifest, table, comparable(manifest, table), storage)
+
+
+def answered(
+    manifest: dict[str, Any], table: pd.DataFrame, asked: list[dict[str, Any]], storage: str | Path
+) -> pd.DataFrame:
+    """A family's rows, each stamped as exploratory or not; what cannot be answered has none."""
+    from analysis.family import family
+
+    rows, _ = family(
+        table, asked, manifest.get("stopping"), kept_in(with_artifacts(table, PREDICTIONS, storage))
+    )
+    return stamped(rows, table, storage, manifest["sweep"])
+
+
+def seeds_wanted(storage: str | Path, sweep: str) -> dict[tuple[str, str, float], int]:
+    """How many seeds each arm of an undecided comparison wants next: by arm, data set and fraction.
+
+    Empty when all is decided, or no look is left. A difference that cannot be tested though there
+    are two seeds, as when nothing varies, would be the same with more, and wants none.
+    """
+    manifest = planned(storage, sweep)
+    looks = manifest["stopping"]["looks"]
+    wanted: dict[tuple[str, str, float], int] = {}
+    rows = preregistered(storage, sweep).fillna({"look": 0, "p": -1.0})
+    for row in rows[rows["verdict"] == "undecided"].to_dict("records"):
+        done = int(row["look"])
+        if done == len(looks) or (row["p"] < 0 and row["n"] > 1):
+            continue
+        for arm in (row["a"], row["b"]):
+            place = arm, row["dataset"], row["fraction"]
+            wanted[place] = max(wanted.get(place, 0), looks[done])
+    return wanted
 
 
 def compared(
@@ -38,6 +66,10 @@ def compared(
 ) -> pd.DataFrame:
     """Two models of a sweep (the last one run, if none is named).
 
+    A question that the sweep fixed beforehand is answered as one of its family: adjusted for all
+    that was asked with it, whatever part of it is shown here. A question without a margin is that
+    question with the margin fixed beforehand. Any other is exploratory, a family of its own.
+
     Raises LookupError for a model, data set or metric that the sweep does not have.
     """
     from analysis.significance import compare
@@ -48,19 +80,58 @@ def compared(
         known(model, table["model"], "model")
     if dataset is not None:
         known(dataset, table["dataset"], "data set")
+    chosen: str = metric or manifest["headline"]
+    known(chosen, table["metric"], "metric")
+    asked = {"a": a, "b": b, "metric": chosen, "margin": margin}
+    mine = [one for one in comparable(manifest, table) if same_question(asked, one)]
+    if mine and (test, correction) == ("auto", "holm"):
+        asked["margin"] = mine[0]["margin"]
+        others = [one for one in comparable(manifest, table) if one is not mine[0]]
+        rows = answered(manifest, table, [asked, *others], storage)
+        rows = rows[(rows["a"] == a) & (rows["b"] == b) & (rows["metric"] == chosen)]
+    else:
+        predictions = kept_in(with_artifacts(table, PREDICTIONS, storage))
+        rows = compare(
+            *(table, a, b, chosen),
+            test=test,
+            margin=margin,
+            correction=correction,
+            predictions=predictions,
+        ).assign(exploratory=True)
+    return rows if dataset is None else rows[rows["dataset"] == dataset]
+
+
+def in_many_ways(
+    storage: str | Path,
+    sweep: str | None,
+    *,
+    a: str,
+    b: str,
+    dataset: str | None,
+    metric: str | None,
+    margin: float | None,
+) -> pd.DataFrame:
+    """The question of `compared`, in every way of `analysis.multiverse`; raises as it does."""
+    from analysis.multiverse import multiverse
+
+    manifest = planned(storage, sweep)
+    table: Any = measured(manifest, storage)
+    for model in (a, b):
+        known(model, table["model"], "model")
+    if dataset is not None:
+        known(dataset, table["dataset"], "data set")
         table = table[table["dataset"] == dataset]
     chosen: str = metric or manifest["headline"]
     known(chosen, table["metric"], "metric")
-    rows = compare(
-        *(table, a, b, chosen),
-        test=test,
-        margin=margin,
-        correction=correction,
-        predictions=kept_in(find_storage(storage)),
-    )
-    if (test, correction) != ("auto", "holm"):
-        return rows.assign(exploratory=True)
-    return stamped(rows, table, storage, manifest["sweep"])
+    predictions = kept_in(find_storage(storage))
+    return multiverse(table, a, b, chosen, margin=margin, predictions=predictions)
+
+
+def same_question(asked: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
+    """Whether two models were to be compared so, in either order; no margin asks for any."""
+    alike = {asked["a"], asked["b"]} == {fixed["a"], fixed["b"]}
+    margins = asked["margin"] in (None, fixed["margin"])
+    return alike and asked["metric"] == fixed["metric"] and margins
 
 
 def stamped(
@@ -80,8 +151,9 @@ def fixed_beforehand(
     """Whether a question was fixed before the first of the trials that answer it had started.
 
     A manifest is written before a sweep's trials start, and never changed. One of the sweep's
-    manifests must have had these models, metric and margin by the time the first trial of either
-    model began, be it in this sweep or in another.
+    manifests, the oldest first, must have had these models, metric and margin, and as many seeds
+    as the newest or its rule for adding them, by the time the first trial of either model began,
+    be it in this sweep or in another.
     """
 
     def question(one: Mapping[Any, Any]) -> tuple[Any, ...]:
@@ -92,26 +164,41 @@ def fixed_beforehand(
     return any(
         question(one) == question(asked)
         for manifest in manifests
-        if manifest["created_at"] <= str(begun)
+        if manifest["created_at"] <= str(begun) and seeds_of(manifest) == seeds_of(manifests[-1])
         for one in manifest["analysis"]
     )
 
 
-def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Path:
-    """The report of a sweep as one HTML file; by default in the storage's `reports`."""
+def seeds_of(manifest: Mapping[str, Any]) -> Any:
+    """Which seeds a sweep was to run: a rule, or the seeds; not those of weights it makes first."""
+    trials = manifest.get("trials", {}).values()
+    return manifest.get("stopping") or {
+        trial["seed"] for trial in trials if trial["task"] == manifest.get("task")
+    }
+
+
+def write_report(
+    storage: str | Path, sweep: str | None, out: Path | None, figures: Path | None = None
+) -> Path:
+    """The report of a sweep as one HTML file; by default in the storage's `reports`.
+
+    `figures` is a folder for its figures as files of their own.
+    """
     from analysis.report import report
     from orchestrator.records import manifests, slug
+    from orchestrator.storage import share
 
-    manifest = planned(storage, sweep)
+    manifest, place = planned(storage, sweep), find_storage(storage)
     name = manifest["sweep"]
-    page = out or find_storage(storage) / "reports" / f"{slug(name)}.html"
+    own = f"reports/{slug(name)}.html"
+    page = out or place / own
     page.parent.mkdir(parents=True, exist_ok=True)
     table = measured(manifest, storage)
-    asked, every = comparable(manifest, table), manifests(find_storage(storage), name)
+    asked, every = comparable(manifest, table), manifests(place, name)
     late = [
         f"{one['a']} against {one['b']}" for one in asked if not fixed_beforehand(one, table, every)
     ]
-    return report(
+    report(
         table,
         asked,
         page,
@@ -120,8 +207,13 @@ def write_report(storage: str | Path, sweep: str | None, out: Path | None) -> Pa
         manifest=manifest | {"exploratory": ", ".join(late)},
         points=kept(table, "umap.parquet", storage),
         epochs=histories(table, storage),
-        predictions=kept_in(find_storage(storage)),
+        predictions=kept_in(with_artifacts(table, PREDICTIONS, storage)),
+        pretraining=made_weights(manifest, storage),
+        figures=figures,
     )
+    if out is None:
+        share(place, own)
+    return page
 
 
 def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
@@ -183,6 +275,12 @@ def measured(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
     """A sweep's table without the pretraining that its trials started from."""
     table = results(manifest["sweep"], storage)
     return table[table["task"] == manifest.get("task", table["task"])].reset_index(drop=True)
+
+
+def made_weights(manifest: dict[str, Any], storage: str | Path) -> pd.DataFrame:
+    """The rows of the pretraining that a sweep's trials started from."""
+    table = results(manifest["sweep"], storage)
+    return table[table["task"] != manifest.get("task", table["task"])]
 
 
 def comparable(manifest: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -81,10 +81,11 @@ def known_cells(scores: Scores) -> str | None:
 
 
 def varying_cells(scores: Scores) -> str | None:
-    """Seeds alone may be enough to vary, or cells alone."""
+    """Seeds must vary; on one fixed test set its cells are enough."""
     if (reason := known_cells(scores)) or len(scores.a) < 2 or scores.cells is None:
         return reason or pairs(scores)
-    return None if scores.cells.shared > 0 else pairs(scores)
+    enough = scores.design.extra is None and scores.cells.shared > 0
+    return None if enough else pairs(scores)
 
 
 def contested_cells(scores: Scores) -> str | None:

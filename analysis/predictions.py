@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+PREDICTIONS = "predictions.parquet"
 Predictions = Callable[[str], pd.DataFrame | None]
 """A trial's id -> its test cells with columns cell, truth, predicted; None if it kept none."""
 
@@ -48,7 +49,7 @@ def kept_in(storage: str | Path) -> Predictions:
 
     @lru_cache(maxsize=128)  # a trial takes part in several comparisons
     def of(trial_id: str) -> pd.DataFrame | None:
-        path = home / trial_id / "predictions.parquet"
+        path = home / trial_id / PREDICTIONS
         return pd.read_parquet(path) if path.exists() else None
 
     return of

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import claims
+from analysis import claims, drawings, fairness
+from analysis.family import family
 from analysis.figures.style import pretty, svg
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
-from analysis.significance import COLUMNS, Comparison, adjusted, unadjusted
-from analysis.table import CELL, check, holes, ok, values_of
+from analysis.table import check, holes, ok, values_of
 
 STRONG = 10
 """A difference in BIC that is strong evidence (Kass & Raftery 1995)."""
@@ -32,6 +32,8 @@ def report(
     points: pd.DataFrame | None = None,
     epochs: Mapping[str, list[dict[str, Any]]] | None = None,
     predictions: Predictions | None = None,
+    pretraining: pd.DataFrame | None = None,
+    figures: Path | None = None,
 ) -> Path:
     """Write one self-contained HTML page about a sweep; returns its path.
 
@@ -42,6 +44,8 @@ def report(
     `points` are cells on a plane, for `figures.maps`: task, dataset, model, x, y, cell_type, batch.
     `epochs` is what each trial reported as it went, by its id (see `results.histories`).
     `predictions` are the test cells that trials kept, as `significance.compare` reads them.
+    `pretraining` are the rows of trials that made weights for an arm, whose hours count as its own.
+    `figures` is a folder for every figure of the page, as .svg and .png.
     Figures and styles are in the page, and nothing is fetched.
 
     Raises ValueError when the table cannot be used (see `table.check`).
@@ -52,9 +56,17 @@ def report(
     metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
-    rows, unanswered = answers(table, comparisons, predictions)
+    rows, unanswered = family(table, comparisons, (manifest or {}).get("stopping"), predictions)
     controls: Mapping[str, str] = (manifest or {}).get("controls", {})
     scaled = rescaled(values_of(best, metric), controls)
+    drawn = [
+        *drawings.found(best, rows, metric),
+        *drawings.standings(best, metric, controls),
+        *drawings.lessons(best, epochs or {}, twin(metric)),
+        *drawings.pictures(points, controls),
+    ]
+    if figures is not None:
+        drawings.write(drawn, figures)
     page = Environment(loader=PackageLoader("analysis", "."), autoescape=True, trim_blocks=True)
     page.filters.update(claims.FILTERS)
     Path(out).write_text(
@@ -66,16 +78,20 @@ def report(
             unanswered=unanswered,
             rows=rows.to_dict("records"),
             notes=claims.notes(rows),
+            looks=claims.looks(rows, (manifest or {}).get("stopping")),
             drawings=[
-                *drawings(best, rows, metric),
-                *lessons(best, epochs or {}, twin(metric)),
-                *pictures(points, controls),
+                {"svg": svg(one.figure), "caption": one.caption, "name": one.name} for one in drawn
             ],
+            parity=parity(best, comparisons, metric, controls),
             scores=score_tables(pd.concat([best, scaled]), metric, controls),
             scatter=scatter(best, metric),
+            components=components(best, metric, controls),
+            survival=survivals(table, comparisons, predictions, controls),
             choices=choices(table, twin(metric)),
-            arms=arms(table),
-            warning=claims.tuning_warning(table, comparisons),
+            budgets=fairness.budgets(table, twin(metric), pretraining).to_dict("records"),
+            warnings=fairness.warnings(
+                table, {one[side] for one in comparisons for side in ("a", "b")}
+            ),
             exploratory=(manifest or {}).get("exploratory", ""),
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
@@ -97,68 +113,59 @@ def main_metric(
     return next((name for name in [*usual, *metrics] if name in metrics), "test/macro_f1")
 
 
-def answers(
+def parity(
+    best: pd.DataFrame,
+    comparisons: Sequence[Mapping[str, Any]],
+    metric: str,
+    controls: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """How many labels one arm of a comparison needs to equal the other with its most, both ways.
+
+    Controls have nothing to learn from labels.
+    """
+    from analysis.few_shot import cells_to_parity
+
+    rivals = [one for one in comparisons if not {one["a"], one["b"]} & {*controls}]
+    ways = [(one[x], one[y]) for one in rivals for x, y in ("ab", "ba")]
+    found: list[Any] = []
+    for a, b in dict.fromkeys(ways):
+        try:
+            rows = cells_to_parity(best, a, b, metric)
+        except LookupError:
+            continue  # one label share, or one seed: there is no curve
+        found += rows.assign(a=a, b=b).to_dict("records")
+    return found
+
+
+def components(
+    best: pd.DataFrame, metric: str, controls: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """What of the scatter arms share, where there are three seeds or more; without controls."""
+    from analysis.sensitivity import variance_components
+
+    found = variance_components(best[~best["model"].isin(list(controls))], metric)
+    return found[found["n_seeds"] > 2].to_dict("records")  # pyright: ignore[reportReturnType]
+
+
+def survivals(
     table: pd.DataFrame,
     comparisons: Sequence[Mapping[str, Any]],
-    predictions: Predictions | None = None,
-) -> tuple[pd.DataFrame, list[str]]:
-    """The comparisons that can be made, adjusted together, and why the others cannot."""
-    found: list[Comparison] = []
-    unanswered = []
-    for comparison in comparisons:
+    predictions: Predictions | None,
+    controls: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Whether verdicts survive other metrics, tests, corrections and seeds; without controls."""
+    from analysis.multiverse import multiverse, survival
+
+    found: list[Any] = []
+    for asked in comparisons:
+        if {asked["a"], asked["b"]} & {*controls}:
+            continue
         try:
-            found += unadjusted(table, **comparison, predictions=predictions)
-        except (LookupError, ValueError) as error:
-            reason = str(error.args[0])
-            unanswered.append(f"{comparison['a']} against {comparison['b']}: {reason}")
-    return adjusted(found) if found else pd.DataFrame(columns=COLUMNS), unanswered
-
-
-def drawings(best: pd.DataFrame, rows: pd.DataFrame, metric: str) -> list[dict[str, str]]:
-    """The figures there is something to draw for, each with what it shows in words."""
-    from analysis.figures.differences import differences
-    from analysis.figures.few_shot import few_shot
-    from analysis.figures.scores import scores
-
-    drawn = []
-    measured = values_of(best, metric)
-    name = pretty(metric)
-    for task, part in best[best["task"].isin(measured["task"])].groupby("task"):
-        task = str(task)
-        if part["fraction"].nunique() > 1:
-            caption = f"{task.capitalize()}: {name} on test cells, by labels given."
-            caption += (
-                " Lines are means over seeds, dots are seeds, bands 95% t intervals of the mean."
-            )
-            drawn.append({"svg": svg(few_shot(part, metric)), "caption": caption})
-        else:
-            caption = (
-                f"{task.capitalize()}: {name} of each model. A dot is a seed, a bar their mean."
-            )
-            drawn.append({"svg": svg(scores(part, metric)), "caption": caption})
-    if rows["p"].notna().any():
-        caption = "Differences with their 95% intervals, one comparison a line. Filled dots are"
-        caption += " decided, hollow ones are not; the shaded band is the margin of equivalence."
-        drawn.append({"svg": svg(differences(rows)), "caption": caption})
-    return drawn
-
-
-def lessons(
-    best: pd.DataFrame, epochs: Mapping[str, list[dict[str, Any]]], metric: str
-) -> list[dict[str, str]]:
-    """Learning curves, a figure a data set, at the largest label share; one epoch is no curve."""
-    from analysis.figures.learning import learning
-    from analysis.sensitivity import learning_curves
-
-    drawn = []
-    curves = learning_curves(best, epochs, metric)
-    curves = curves[curves.groupby("trial_id")["epoch"].transform("nunique") > 1]
-    for dataset, part in curves.groupby("dataset"):
-        most = part[part["fraction"] == part["fraction"].max()]
-        caption = f"Learning curves on {dataset}: {pretty(metric)} after each epoch, a thin line a"
-        caption += " seed and a thick one their mean."
-        drawn.append({"svg": svg(learning(most, metric)), "caption": caption})
-    return drawn
+            rows = multiverse(table, **asked, predictions=predictions)
+        except (LookupError, ValueError):
+            continue  # told above as not answered
+        found += survival(rows).assign(metric=rows["metric"].iloc[0]).to_dict("records")
+    return found
 
 
 def scatter(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
@@ -170,22 +177,6 @@ def scatter(best: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     found = seed_scatter(best, metric).dropna(subset=["bimodality", "two_groups"])
     groups = (found["two_groups"] > STRONG) | (found["bimodality"] > UNIFORM)
     return found.assign(groups=groups).to_dict("records")  # pyright: ignore[reportReturnType]
-
-
-def pictures(points: pd.DataFrame | None, controls: Mapping[str, str]) -> list[dict[str, str]]:
-    """Maps of cells, a figure a data set; controls are not drawn."""
-    from analysis.figures.maps import maps
-
-    drawn = []
-    if points is None or points.empty:
-        return drawn
-    for dataset, part in points[~points["model"].isin(list(controls))].groupby("dataset"):
-        first = part[part["task"] == part["task"].min()]
-        caption = f"UMAP of each model's embedding of {dataset}, coloured by what no model was"
-        caption += " told (cell types) and by batch. One seed a model. Distances between groups"
-        caption += " mean little; the scores are measured in the embeddings themselves."
-        drawn.append({"svg": svg(maps(first)), "caption": caption})
-    return drawn
 
 
 def score_tables(
@@ -249,27 +240,6 @@ def choices(table: pd.DataFrame, metric: str) -> list[dict[str, Any]]:
     ]
     apart = claims.told_apart([choice["model_params"] for choice in found])
     return [choice | parts for choice, parts in zip(found, apart, strict=True)]
-
-
-def arms(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """What each arm was given: candidates tried, trials, seconds."""
-    trials = table.drop_duplicates("trial_id")
-    if "wall_s" not in trials.columns:
-        trials = trials.assign(wall_s=float("nan"))
-    return [
-        {
-            "model": model,
-            "candidates": candidate_count(part),
-            "trials": len(part),
-            "wall_s": part["wall_s"].sum(min_count=1),
-        }
-        for model, part in trials.groupby("model")
-    ]
-
-
-def candidate_count(rows: pd.DataFrame) -> int:
-    """The most candidates that one arm tried in any one cell."""
-    return int(rows.groupby(CELL)["model_params"].nunique().max())
 
 
 def failures(table: pd.DataFrame) -> list[dict[str, Any]]:

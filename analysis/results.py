@@ -54,16 +54,28 @@ def results(
 
 
 def find_storage(storage: str | Path | None = None) -> Path:
-    """The storage folder to read.
+    """The storage folder to read; for a bucket, its copy here.
 
     Raises LookupError when nothing was ever run there.
     """
-    place = Path(storage or os.environ.get("GAUNTLET_STORAGE") or DEFAULT_STORAGE)
+    from orchestrator.storage import fresh, opened, shown
+
+    place = opened(storage or os.environ.get("GAUNTLET_STORAGE") or DEFAULT_STORAGE)
+    fresh(place, "sweeps/")
     if not (place / "sweeps").exists():
         raise LookupError(
-            f"nothing is recorded in {place}; run a sweep first (gauntlet run quickstart),"
+            f"nothing is recorded in {shown(place)}; run a sweep first (gauntlet run quickstart),"
             " or name another folder with --storage"
         )
+    return place
+
+
+def with_artifacts(table: pd.DataFrame, file: str, storage: str | Path | None = None) -> Path:
+    """The storage folder, with a file that trials of the tidy table kept, where they did."""
+    from orchestrator.storage import fresh
+
+    place = find_storage(storage)
+    fresh(place, *(f"artifacts/{trial}/{file}" for trial in table["trial_id"].unique()))
     return place
 
 
@@ -87,8 +99,8 @@ def kept(table: pd.DataFrame, file: str, storage: str | Path | None = None) -> p
     import pandas as pd
 
     about = ["task", "dataset", "model", "seed"]
-    home = find_storage(storage) / "artifacts"
     trials = table[table["status"] == "ok"].drop_duplicates("trial_id").sort_values("seed")
+    home = with_artifacts(trials, file, storage) / "artifacts"
     there = trials[[(home / trial / file).exists() for trial in trials["trial_id"]]]
     found = [
         pd.read_parquet(home / trial["trial_id"] / file).assign(**{k: trial[k] for k in about})

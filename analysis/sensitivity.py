@@ -33,6 +33,37 @@ def seed_scatter(table: pd.DataFrame, metric: str = "test/accuracy") -> pd.DataF
     return pd.DataFrame(rows)
 
 
+def variance_components(table: pd.DataFrame, metric: str = "test/accuracy") -> pd.DataFrame:
+    """How much of the scatter over seeds all arms share: a row a task, data set and fraction.
+
+    `shared_sd` is what a seed does to all arms alike: the split, the labelled cells it draws, easy
+    or hard ones. `own_sd` is what it does to one arm alone: weights at the start, the order of
+    batches, and a split that suits one arm better. One seed drives split, weights and order, so
+    runs that vary the seed alone cannot part them further; with `protocol=fixed` there is no split
+    to vary, and with `whole` cells nothing is drawn. `share` is the shared part of the variance,
+    which pairing by seed takes out of a comparison.
+
+    Moments of the two-way analysis of variance (arms x seeds; Searle, Casella & McCulloch 1992,
+    ch. 4), arms with one spread; below zero is put as zero. Seeds that some arm lacks are left out.
+    """
+    rows = []
+    for keys, part in values_of(table, metric).groupby(CELL):
+        scores = part.pivot_table(index="seed", columns="model", values="value").dropna()
+        n, k = scores.shape
+        if n < 2 or k < 2:
+            continue
+        values = scores.to_numpy()
+        means = values.mean(1)
+        rest = values - means[:, None] - values.mean(0) + values.mean()
+        own = (rest**2).sum() / ((n - 1) * (k - 1))
+        shared = max(0.0, means.var(ddof=1) - own / k)
+        found = {"n_models": k, "n_seeds": n, "shared_sd": shared**0.5, "own_sd": own**0.5}
+        share = shared / (shared + own) if shared + own else float("nan")
+        rows.append(dict(zip(CELL, keys, strict=True)) | found | {"share": share})
+    columns = [*CELL, "n_models", "n_seeds", "shared_sd", "own_sd", "share"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def spread(values: np.ndarray) -> float:
     """The standard deviation with n - 1; NaN of one value."""
     return float(values.std(ddof=1)) if len(values) > 1 else float("nan")

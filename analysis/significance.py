@@ -13,6 +13,7 @@ from analysis.comparison import COLUMNS, Comparison, dropped
 from analysis.design import choose_test, design_of
 from analysis.effects import hedges_g
 from analysis.intervals import TEstimate, p_equivalent, paired
+from analysis.looks import Look
 from analysis.offered import OFFERED, TESTS, Scores
 from analysis.power import EFFICIENCY, MOST_SEEDS, out_of_reach, seeds_needed
 from analysis.predictions import Predictions, cell_by_cell
@@ -95,8 +96,13 @@ def unadjusted(
     margin: float | None = None,
     select_on: str | None = None,
     predictions: Predictions | None = None,
+    look: Look | None = None,
 ) -> list[Comparison]:
-    """The answers of one comparison, before it is known how many others were asked."""
+    """The answers of one comparison, before it is known how many others were asked.
+
+    With a `look`, one of several at growing numbers of seeds, p-values and intervals allow for
+    stopping at any of them.
+    """
     check(table)
     refuse_bad_questions(table, a, b, metric, test, margin)
     both = table[table["model"].isin([a, b])]
@@ -106,7 +112,7 @@ def unadjusted(
         if rows["model"].nunique() == 2:
             cell = rows.iloc[0][CELL]
             row = Comparison(*cell, metric=metric, a=a, b=b, margin=margin)
-            found.append(answer(row, rows, test, alpha, predictions))
+            found.append(answer(row, rows, test, alpha, predictions, look))
     if not found:
         raise LookupError(f"{a} and {b} never meet: no task, data set and fraction has both")
     return found
@@ -137,8 +143,11 @@ def answer(
     asked: str,
     alpha: float,
     predictions: Predictions | None = None,
+    look: Look | None = None,
 ) -> Comparison:
     """`row` filled in from one cell of the design, or with the reason why it cannot be."""
+    if look is not None:
+        row.look, row.level = look.number, look.level(alpha)
     measured = values_of(rows, row.metric)
     arms = [measured[measured["model"] == m].set_index("seed").sort_index() for m in (row.a, row.b)]
     in_a, in_b = arms
@@ -166,26 +175,28 @@ def answer(
     if reason:
         notes.insert(0, reason)
     else:
-        notes += tested(row, scores, alpha)
+        notes += tested(row, scores, alpha, look or Look(1, (1,)))
     row.note = "; ".join(note for note in notes if note)
     return row
 
 
-def tested(row: Comparison, scores: Scores, alpha: float) -> list[str]:
+def tested(row: Comparison, scores: Scores, alpha: float, look: Look) -> list[str]:
     """Fill in the test's results; returns what a reader should know of them."""
     estimate = OFFERED[row.test].estimate(scores)
+    sure = 1 - look.level(alpha)
     row.difference = float(estimate.difference)
-    row.ci_low, row.ci_high = map(float, estimate.interval(1 - alpha))
-    row.statistic, row.df, row.p = map(float, (estimate.statistic, estimate.df, estimate.p))
+    row.ci_low, row.ci_high = map(float, estimate.interval(sure))
+    row.statistic, row.df = map(float, (estimate.statistic, estimate.df))
+    row.p = look.two_sided(float(estimate.p))
     a, b = scores.a, scores.b
     if min(len(a), len(b)) > 1:
         in_t = estimate if isinstance(estimate, TEstimate) else paired(a, b)
-        row.effect, row.effect_low, row.effect_high = hedges_g(a, b, in_t, 1 - alpha)
+        row.effect, row.effect_low, row.effect_high = hedges_g(a, b, in_t, sure)
     if isinstance(estimate, Posterior):
         chances = map(float, estimate.chances(row.margin or 0.0))
         row.chance_worse, row.chance_equivalent, row.chance_better = chances
     elif row.margin is not None:
-        row.p_equivalent = float(p_equivalent(estimate, row.margin))
+        row.p_equivalent = look.one_sided(float(p_equivalent(estimate, row.margin)))
     return caveats(row, scores, float(getattr(estimate, "floor", 0.0)), alpha)
 
 
@@ -231,6 +242,7 @@ def adjusted(
     method = CORRECTIONS[correction or "none"]
     rows = pd.DataFrame([asdict(row) for row in found], columns=COLUMNS)
     rows["seeds_needed"] = rows["seeds_needed"].astype("Int64")
+    rows["look"] = rows["look"].astype("Int64")
     rows["margin"] = rows["margin"].astype(float)
     known = rows["p"].notna()
     rows["p_adjusted"] = rows["p"]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.bucket import OutOfReach
 from orchestrator.cluster_cli import register as register_cluster_commands
 from orchestrator.data_cli import app as data_app
 from orchestrator.models_cli import app as models_app
@@ -65,6 +66,10 @@ class Printed(StrEnum):
     table = "table"
     csv = "csv"
     latex = "latex"
+
+
+class Until(StrEnum):
+    decided = "decided"
 
 
 class Source(StrEnum):
@@ -169,17 +174,27 @@ def run(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
     time_limit: TimeLimit = None,
+    until: Annotated[
+        Until | None, typer.Option(help="Add seeds where a planned comparison is undecided.")
+    ] = None,
+    max_seeds: Annotated[
+        int | None, typer.Option(help="With --until decided: up to so many seeds.", min=1)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run what a sweep still lacks, then compare and report. Run it again to resume.
 
     [dim]gauntlet run quickstart[/dim]
+    [dim]gauntlet run quickstart --until decided --max-seeds 20[/dim]
     [dim]gauntlet run quickstart --data mine.h5ad --label-key celltype --batch-key donor[/dim]
     """
     from orchestrator.driver import Silent
     from orchestrator.driver import run as run_sweep
     from orchestrator.progress import Progress
 
+    if (until is None) != (max_seeds is None):
+        raise ValueError("--until decided and --max-seeds N go together: until when, and how far")
+    limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
         ran = run_sweep(
             own_cells(sweep, data, label_key, batch_key, min_cells, labels),
@@ -190,7 +205,7 @@ def run(
             only=only,
             time_limit=time_limit,
             display=Silent() if as_json else Progress(),
-            **parsed(changes),
+            **parsed(changes) | limit,
         )
     conclude(ran, storage, tracking_uri, as_json)
 
@@ -286,6 +301,9 @@ def compare(
     correction: Annotated[
         Correction, typer.Option(help="For asking more than one question.")
     ] = Correction.holm,
+    multiverse: Annotated[
+        bool, typer.Option("--multiverse", help="Would another way of asking change the verdict?")
+    ] = False,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -293,8 +311,15 @@ def compare(
 
     [dim]gauntlet compare logreg pca+probe --metric test/accuracy[/dim]
     """
-    from analysis.conclusion import compared
+    from analysis.conclusion import compared, in_many_ways
 
+    if multiverse:
+        if (test, correction) != (Test.auto, Correction.holm):
+            raise ValueError("--multiverse tries every test and correction: leave them out")
+        found = in_many_ways(
+            *(storage, sweep), a=a, b=b, dataset=dataset, metric=metric, margin=margin
+        )
+        return show_ways(found, format, as_json)
     rows = compared(
         *(storage, sweep),
         a=a,
@@ -318,12 +343,18 @@ def compare(
 def report(
     sweep: Annotated[str | None, typer.Argument(show_default="the last one run")] = None,
     out: Annotated[Path | None, typer.Option(help="[default: STORAGE/reports/SWEEP.html]")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure, as SVG and as PNG.")
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Write the report of a sweep: one HTML file, verdict first."""
+    """Write the report of a sweep: one HTML file, verdict first.
+
+    [dim]gauntlet report quickstart --figures figures[/dim]
+    """
     from analysis.conclusion import write_report
 
-    typer.echo(write_report(storage, sweep, out))
+    typer.echo(write_report(storage, sweep, out, figures))
 
 
 @app.command()
@@ -401,8 +432,9 @@ def sync(
     from orchestrator.records import recorded_sweeps
     from orchestrator.tracking import sync_all
 
-    names = [sweep] if sweep else recorded_sweeps(find_storage(storage))
-    for name, count in sync_all(storage, names, tracking_uri).items():
+    place = find_storage(storage)
+    names = [sweep] if sweep else recorded_sweeps(place)
+    for name, count in sync_all(place, names, tracking_uri).items():
         typer.echo(f"{name}: {count} trials mirrored")
 
 
@@ -474,7 +506,7 @@ def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager
     return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
-def conclude(ran: Any, storage: Path, tracking_uri: str | None, as_json: bool) -> None:
+def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) -> None:
     """What a run ends with: the comparison, the report, what to do next, the exit code."""
     from dataclasses import asdict
 
@@ -503,6 +535,22 @@ def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     show.comparison(rows, correction)
 
 
+def show_ways(found: Any, format: Printed, as_json: bool) -> None:
+    """What `--multiverse` finds: every way as CSV, else how many of them agree."""
+    from analysis.multiverse import survival
+    from orchestrator import show
+
+    if format is Printed.csv:
+        return typer.echo(found.to_csv(index=False))
+    if format is Printed.latex:
+        raise ValueError("--multiverse prints a table, --format csv or --json")
+    if as_json:
+        return print_json(json.loads(found.to_json(orient="records")))
+    columns = ["dataset", "fraction", "verdict", "n_agree", "n_ways", "otherwise"]
+    rows: Any = survival(found)[columns].to_dict("records")
+    show.table("does the verdict survive?", rows)
+
+
 def main() -> None:
     """Run the command; input that cannot be used ends in one sentence and exit code 2.
 
@@ -510,9 +558,9 @@ def main() -> None:
     """
     try:
         app()
-    except (LookupError, ValueError, FileNotFoundError) as error:
+    except (LookupError, ValueError, FileNotFoundError, OutOfReach) as error:
         # subclasses such as KeyError are our own mistakes, and deserve their trace
-        ours = type(error) in (LookupError, ValueError, FileNotFoundError)
+        ours = type(error) in (LookupError, ValueError, FileNotFoundError, OutOfReach)
         if not ours or os.environ.get("GAUNTLET_DEBUG"):
             raise
         typer.secho(f"gauntlet: {error}", fg="red", err=True)

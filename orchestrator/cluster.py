@@ -33,7 +33,8 @@ CHATTY = (
 )
 STARTING_S, STOPPING_S = 90.0, 60.0
 NO_STORAGE = (
-    "this cluster sets no GAUNTLET_STORAGE; submit with --storage FOLDER that its nodes share"
+    "this cluster sets no GAUNTLET_STORAGE; submit with --storage s3://BUCKET/PREFIX, or FOLDER"
+    " that its nodes share"
 )
 
 

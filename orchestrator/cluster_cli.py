@@ -61,7 +61,8 @@ def submit(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="A folder that all nodes share \\[default: the cluster's GAUNTLET_STORAGE]."
+            help="A folder that all nodes share, or s3://BUCKET/PREFIX"
+            " \\[default: the cluster's GAUNTLET_STORAGE]."
         ),
     ] = None,
     tracking_uri: Annotated[
@@ -95,7 +96,7 @@ def submit(
         "--time-limit": time_limit,
     }
     given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
-    if storage is not None and not Path(storage).is_absolute():
+    if storage and not Path(storage).is_absolute() and not storage.startswith("s3://"):
         raise ValueError(f"--storage {storage} is relative; write the folder's whole path")
     jobs = connect(address)
     job = jobs.submit(sweep, [*(changes or []), *given], storage)
@@ -169,7 +170,7 @@ def status(
         time.sleep(EVERY)
 
 
-def trials_now(storage: Path, sweep: str | None) -> tuple[list[dict[str, Any]], bool]:
+def trials_now(storage: str, sweep: str | None) -> tuple[list[dict[str, Any]], bool]:
     """How the sweeps of a storage stand, and whether no trial is left."""
     from analysis.results import find_storage
     from orchestrator import show

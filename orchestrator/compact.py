@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import COLUMNS, Ledger, about, newest, read_manifest, slug
+from orchestrator.records import COLUMNS, Ledger, about, manifests_of, newest, read_manifest, slug
+from orchestrator.storage import fresh
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +51,8 @@ def compacted(storage: Path, sweep: str) -> pa.Table:
 
     Raises LookupError naming the sweeps that this storage knows.
     """
-    manifest = newest(storage / "sweeps" / slug(sweep))
+    manifest = newest(manifests_of(storage, sweep))
+    fresh(storage, "records/")
     home = storage / "compacted" / f"{slug(sweep)}.parquet"
     about_file = {"format": FORMAT, "manifest": manifest.name if manifest else ""}
     known = kept(home, about_file)

@@ -13,7 +13,9 @@ import uuid
 from pathlib import Path
 
 from orchestrator import reachable
+from orchestrator.bucket import OutOfReach
 from orchestrator.reachable import Check, check, clock
+from orchestrator.storage import bucket_of, opened
 
 NEEDED = (
     *("ray", "mlflow", "torch", "scanpy", "anndata", "scikit-learn", "scikit-network"),
@@ -22,16 +24,15 @@ NEEDED = (
 LEAST_FREE_GB = 2.0
 
 
-def examine(storage: Path, tracking_uri: str | None, address: str | None) -> list[Check]:
+def examine(storage: str, tracking_uri: str | None, address: str | None) -> list[Check]:
     """Every check: {"check", "ok", "found", "advice"}."""
     return [
         python(),
         *(package(name) for name in NEEDED),
         cores(),
         gpus(),
-        free_disk("disk", storage, "put results elsewhere with --storage"),
+        *places(storage),
         free_disk("disk of Ray", Path(tempfile.gettempdir()), "set TMPDIR, or start Ray elsewhere"),
-        *keeps_records(storage),
         *reachable.tracking(tracking_uri),
         *reachable.cluster(address),
         *models(),
@@ -93,6 +94,22 @@ def gpus() -> Check:
     seen = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     said = ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in seen)
     return check("gpus", True, said, "")
+
+
+def places(storage: str) -> list[Check]:
+    """Where results go: a folder, or a bucket and its copy here."""
+    elsewhere = "put results elsewhere with --storage"
+    if "://" not in storage:
+        home = Path(storage)
+        return [free_disk("disk", home, elsewhere), *keeps_records(home)]
+    try:
+        home = opened(storage)
+        refuses = (kept := bucket_of(home)) is None or kept.conditional
+    except (ValueError, OutOfReach) as error:
+        return [check("storage", False, storage, str(error))]
+    said = "refuses a second result" if refuses else "cannot refuse a second result"
+    room = free_disk("disk", home, "set GAUNTLET_CACHE to a folder elsewhere")
+    return [room, check("storage", True, f"{storage}, {said}", "")]
 
 
 def free_disk(name: str, folder: Path, instead: str) -> Check:

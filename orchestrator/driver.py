@@ -6,9 +6,9 @@ import os
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,16 +17,18 @@ from orchestrator.cluster import CODE_VERSION
 from orchestrator.execute import Done, record_of
 from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
+from orchestrator.storage import bucket_of, leases, opened, store
 from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Mirroring, Syncer
+from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare
 from trainables.leases import Leases
 from trainables.protocols import Cells, NotApplicable
-from trainables.store import Store, canonical
+from trainables.store import canonical
 from trainables.trial import Trial
 
 WAIT = 1.0
-"""Seconds between two looks at what another driver has done."""
+"""Seconds between two looks at what another driver has done; in a bucket, ten times as many."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,10 @@ def run(
     """Run the trials of a sweep that have no settled record, and mirror all of them to MLflow.
 
     `only` limits this to one model's trials; the sweep's plan stays whole. A trial that takes
-    longer than `time_limit` seconds ends as "timeout". Running the same again resumes. Raises
-    LookupError or ValueError, before anything is started, for unknown names and for cells that the
-    sweep cannot use.
+    longer than `time_limit` seconds ends as "timeout". Running the same again resumes. A sweep with
+    `max_seeds` goes on until its comparisons are decided (see `until`). Raises LookupError or
+    ValueError, before anything is started, for unknown names and for cells that the sweep cannot
+    use.
     """
     planned = plan(sweep, storage, **changes)
     arms = {*planned.sweep.models, *map(model_of, planned.sweep.models)}
@@ -94,15 +97,27 @@ def run(
         raise LookupError(
             f"the sweep has no model {only!r}; it has: {', '.join(planned.sweep.models)}"
         )
-    job = Job(
-        planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
-    )
+    if only is not None and planned.sweep.max_seeds:
+        raise ValueError("a pair is decided by both of its arms: leave out --only, or --until")
     shown = display or Silent()
-    missing = ready(planned, shown)
-    if only is not None:
-        missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
-    write_manifest(planned.storage, planned.manifest())
-    return carry_out(job, missing, shown, max_concurrent)
+
+    def once(planned: Plan, known: Collection[str]) -> Ran:
+        missing = [trial for trial in ready(planned, shown) if trial.id not in known]
+        if only is not None:
+            missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
+        write_manifest(planned.storage, planned.manifest())
+        job = Job(
+            planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
+        )
+        return carry_out(job, missing, shown, max_concurrent)
+
+    ran = once(planned, ())
+    while planned.sweep.max_seeds and not ran.interrupted and (more := topped_up(planned)):
+        known = {trial.id for trial in planned.trials}
+        again, planned = once(more, known), more
+        seconds = round(ran.seconds + again.seconds, 1)
+        ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
+    return ran
 
 
 def retry(
@@ -120,16 +135,15 @@ def retry(
     Raises LookupError for a sweep that was never run here, ValueError for an outcome that is
     never retried.
     """
-    manifest = read_manifest(Path(storage), sweep)
+    place = opened(storage)
+    manifest = read_manifest(place, sweep)
     if only in SETTLED:
         raise ValueError(f"a trial that is {only!r} stands; retry what failed, or is out_of_memory")
     trials = [Trial(**spec) for spec in manifest["trials"].values()]
-    records = {
-        r["trial_id"]: r["status"] for r in Ledger(Path(storage)).current(manifest["trials"])
-    }
+    records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    job = Job(sweep, trials, Path(storage), tracking_uri, address, time_limit)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit)
     return carry_out(job, failed, display or Silent())
 
 
@@ -175,11 +189,10 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
     A trial that does not apply is recorded as such here. Raises ValueError for the first trial
     that cannot run on these cells.
     """
-    store = Store(planned.storage / "store")
-    sources = planned.sources()
+    made, sources = store(planned.storage), planned.sources()
     cells = {}
     for name in sorted({trial.dataset for trial in planned.to_run}):
-        cells[name] = open_cells(prepare(sources[name], store))
+        cells[name] = open_cells(prepare(sources[name], made))
         for note in cells[name].uns["gauntlet"]["notes"]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
@@ -263,21 +276,21 @@ def shared_out(
     """
     ledger, noted = Ledger(storage), False
     before, left = ledger.tries(), trials
-    with Leases(storage / "leases") as leases:
+    with Leases(leases(storage)) as ours:
         while left:
-            taken = leases.take([trial.id for trial in left])
+            taken = ours.take([trial.id for trial in left])
             tries = ledger.tries()  # after taking: what another has done is done
             left = [trial for trial in left if tries[trial.id] == before[trial.id]]
             mine = [trial for trial in left if trial.id in taken]
             if mine and not here(mine):
                 return False
-            leases.drop(taken)
+            ours.drop(taken)
             left = [trial for trial in left if trial.id not in taken]
             if left:
                 if not noted:
                     display.note(f"another run on this storage has {len(left)} of these trials")
                     noted = True
-                time.sleep(WAIT)
+                time.sleep(WAIT if bucket_of(storage) is None else 10 * WAIT)
     return True
 
 

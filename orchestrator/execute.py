@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Ledger, Record, now
+from orchestrator.storage import carried, drop, share, store
 from trainables import catalog
 from trainables.audit import footprint
 from trainables.protocols import Card, Context, Metrics, NotApplicable
-from trainables.store import Store
 from trainables.trial import Trial
 
 if TYPE_CHECKING:
@@ -53,16 +53,18 @@ def execute(
         return record
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
-        with deadline(late_mark(storage, trial.id), time_limit):
+        carry = carried(storage, f"checkpoints/{trial.id}")
+        with deadline(late_mark(storage, trial.id), time_limit), carry:
             done = attempt(trial, storage, scratch, report)
+        if (known := ledger.settled(trial.id)) is not None:
+            return known  # another was first while this machine was cut off
         keep_artifacts(storage, trial.id, scratch / "artifacts")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = record_of(trial, done, code_version)
-    shutil.rmtree(checkpoints_of(storage, trial.id), ignore_errors=True)
-    if not ledger.commit(record):
-        return ledger.settled(trial.id) or record  # another worker was first; its result stands
-    return record
+    first = ledger.commit(record)
+    drop(storage, f"checkpoints/{trial.id}")
+    return record if first else ledger.settled(trial.id) or record
 
 
 COSTS = ("wall_s", "cpu_s", "gpu_s", "peak_rss_mb", "peak_gpu_mb")
@@ -100,7 +102,7 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
     ctx = Context(
         seed=trial.seed,
         scratch=scratch,
-        store=Store(storage / "store"),
+        store=store(storage),
         device=device(card),
         cpus=card.cpus,
         trial=trial.id,
@@ -298,3 +300,4 @@ def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
     with contextlib.suppress(OSError):  # another worker has just put the same files there
         incoming.rename(home)
     shutil.rmtree(incoming, ignore_errors=True)
+    share(storage, f"artifacts/{trial_id}")

@@ -27,6 +27,7 @@ from ray import tune
 from orchestrator.execute import execute, lost
 from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
 from orchestrator.records import Ledger, Record
+from orchestrator.storage import opened, shown
 from trainables.trial import Trial
 
 LOST_WORKERS = 2
@@ -68,7 +69,7 @@ def launch(
                 tune.with_parameters(
                     run_one,
                     table=table,
-                    storage=str(storage.resolve()),
+                    storage=shown(storage.resolve()),
                     code_version=code_version,
                     time_limit=time_limit,
                 ),
@@ -96,7 +97,7 @@ def run_one(
     """The trainable: one trial, on a worker that stays warm for the next."""
     record = execute(
         table[config["trial"]],
-        Path(storage),
+        opened(storage),
         code_version=code_version,
         report=tune.report,
         time_limit=time_limit,

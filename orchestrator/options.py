@@ -9,8 +9,12 @@ from typing import Annotated, Any
 import typer
 
 Storage = Annotated[
-    Path,
-    typer.Option(help="Where records, artifacts and MLflow live.", envvar="GAUNTLET_STORAGE"),
+    str,
+    typer.Option(
+        help="Where records and artifacts live: a folder, or s3://BUCKET/PREFIX.",
+        metavar="PATH",
+        envvar="GAUNTLET_STORAGE",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Changes = Annotated[
@@ -52,7 +56,7 @@ TimeLimit = Annotated[
     float | None,
     typer.Option(help="End a trial that takes longer than this many seconds, as timeout.", min=1),
 ]
-DEFAULT_STORAGE = Path("gauntlet-runs")
+DEFAULT_STORAGE = "gauntlet-runs"
 
 
 def parsed(changes: list[str] | None) -> dict[str, Any]:

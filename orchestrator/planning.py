@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from orchestrator.records import Ledger, now
+from orchestrator.records import Ledger, manifests, now
+from orchestrator.storage import opened
 from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
 from trainables.protocols import Dataset
@@ -95,6 +96,14 @@ class Plan:
 
         return sorted(self.to_run, key=cost, reverse=True)
 
+    def analysis(self) -> dict[str, Any]:
+        """The comparisons, and the rule by which seeds are added if they are, with one hash."""
+        questions = [asdict(asked) for asked in self.sweep.analysis]
+        rule = [self.sweep.stopping()] if self.sweep.max_seeds else []
+        digest = hashlib.sha256(canonical([*questions, *rule]).encode()).hexdigest()
+        told = {"analysis": questions, "analysis_sha256": digest}
+        return told | ({"stopping": rule[0]} if rule else {})
+
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""
         sources = self.sources().values()
@@ -104,8 +113,7 @@ class Plan:
             "title": self.sweep.title,
             "created_at": now(),
             "headline": catalog.find("tasks", self.sweep.task).headline,
-            "analysis": (questions := [asdict(asked) for asked in self.sweep.analysis]),
-            "analysis_sha256": hashlib.sha256(canonical(questions).encode()).hexdigest(),
+            **self.analysis(),
             "task": self.sweep.task,
             "models": {arm: card.summary for arm, card in cards.items()},
             "controls": {arm: card.control for arm, card in cards.items() if card.control},
@@ -131,10 +139,25 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
     Raises LookupError for unknown names, ValueError for impossible designs.
     """
     chosen = find_sweep(sweep).changed(changes)
-    trials = chosen.trials()
-    settled = Ledger(Path(storage)).settled_ids()
+    place = opened(storage)
+    trials = trials_known(chosen, place) if chosen.max_seeds else chosen.trials()
+    settled = Ledger(place).settled_ids()
     done = {trial.id for trial in trials if trial.id in settled}
-    return Plan(chosen, trials, done, Path(storage))
+    return Plan(chosen, trials, done, place)
+
+
+def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:
+    """The first trials of a sweep that adds seeds, and those that it added so far.
+
+    So a run that is started again goes on where the last one was.
+    """
+    first, rule = sweep.trials(), sweep.stopping()
+    every = manifests(storage, sweep.name)
+    if not every or every[-1].get("stopping") != rule:
+        return first
+    kept = {trial.id for trial in first} | set(every[-1]["trials"])
+    whole = replace(sweep, seeds=rule["seeds"])
+    return [trial for trial in whole.trials() if trial.id in kept]
 
 
 def stages(trials: Sequence[Trial]) -> list[list[Trial]]:

@@ -53,7 +53,11 @@ class Progress:
         console.print(f"[yellow]note[/yellow]  {text}")
 
     def begin(self, trials: list[Trial], missing: list[Trial]) -> None:
-        """Say how much there is to do."""
+        """Say how much there is to do; a sweep that adds seeds begins several times."""
+        self.done = self.failed = self.running = 0
+        self.started = None
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
         self.total = len(missing)
         known = len(trials) - len(missing)
         self.about = Counter(trial.task for trial in missing).most_common(1)[0][0]

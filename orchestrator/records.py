@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.storage import create, fresh, shown
 from trainables.networks import MADE_BY
 
 SETTLED = ("ok", "not_applicable", "pruned")
@@ -40,31 +39,42 @@ class Ledger:
 
     def commit(self, record: Record) -> bool:
         """Write a record whole, once; False when the trial was settled already."""
-        folder = self.root / record["trial_id"][:2]
-        folder.mkdir(parents=True, exist_ok=True)
+        name, text = name_of(record["trial_id"]), json.dumps(record, indent=1, allow_nan=False)
         if record["status"] in SETTLED:
-            return create(folder / f"{record['trial_id']}.json", record)
+            return create(self.storage, f"{name}.json", text)
         attempt = 1
-        while not create(folder / f"{record['trial_id']}.{attempt}.json", record):
+        while not create(self.storage, f"{name}.{attempt}.json", text):
             attempt += 1
         return True
 
     def settled(self, trial_id: str) -> Record | None:
         """The record that stands, if there is one."""
-        path = self.root / trial_id[:2] / f"{trial_id}.json"
+        fresh(self.storage, f"{name_of(trial_id)}.json")
+        return self.standing(trial_id)
+
+    def standing(self, trial_id: str) -> Record | None:
+        """The same, by what is here."""
+        path = self.storage / f"{name_of(trial_id)}.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def settled_ids(self) -> set[str]:
         """The ids of all settled trials, without opening a record."""
+        fresh(self.storage, "records/")
         return {path.stem for path in self.root.glob("??/*.json") if "." not in path.stem}
 
     def tries(self) -> Counter[str]:
         """How often each trial ended, well or not, without opening a record."""
+        fresh(self.storage, "records/")
         return Counter(path.name.partition(".")[0] for path in self.root.glob("??/[!.]*.json"))
 
     def last(self, trial_id: str) -> Record | None:
         """The record that stands, else the last failed attempt, else nothing."""
-        if (record := self.settled(trial_id)) is not None:
+        fresh(self.storage, f"{name_of(trial_id)}.")
+        return self.last_here(trial_id)
+
+    def last_here(self, trial_id: str) -> Record | None:
+        """The same, by what is here."""
+        if (record := self.standing(trial_id)) is not None:
             return record
         attempts = (self.root / trial_id[:2]).glob(f"{trial_id}.*.json")
         newest = max(attempts, key=lambda path: int(path.stem.partition(".")[2]), default=None)
@@ -72,23 +82,13 @@ class Ledger:
 
     def current(self, trial_ids: Iterable[str]) -> list[Record]:
         """What is known of each trial, in the order of the ids; unknown ones are left out."""
-        return [record for i in trial_ids if (record := self.last(i)) is not None]
+        fresh(self.storage, "records/")
+        return [record for i in trial_ids if (record := self.last_here(i)) is not None]
 
 
-def create(path: Path, record: Record) -> bool:
-    """Write a file whole if it is not there yet; True for the one writer who did."""
-    draft = path.with_name(f".{uuid.uuid4().hex}")
-    with draft.open("w") as file:
-        json.dump(record, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)  # fails if it exists: a second result is refused, not merged
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True
+def name_of(trial_id: str) -> str:
+    """A trial's record in a storage, without its ending."""
+    return f"records/{trial_id[:2]}/{trial_id}"
 
 
 def now() -> str:
@@ -104,18 +104,15 @@ def write_manifest(storage: Path, manifest: dict[str, Any]) -> Path:
 
     Nothing is written when the newest already says the same.
     """
-    folder = storage / "sweeps" / slug(manifest["sweep"])
+    folder = manifests_of(storage, manifest["sweep"])
     kept = newest(folder)
     if kept and {**json.loads(kept.read_text()), "created_at": ""} == {
         **manifest,
         "created_at": "",
     }:
         return kept
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{re.sub(r'[^0-9T]', '', manifest['created_at'])}.json"
-    draft = folder / f".{uuid.uuid4().hex}"
-    draft.write_text(json.dumps(manifest, indent=1))
-    draft.replace(path)
+    create(storage, path.relative_to(storage).as_posix(), json.dumps(manifest, indent=1))
     return path
 
 
@@ -124,24 +121,32 @@ def read_manifest(storage: Path, sweep: str) -> dict[str, Any]:
 
     Raises LookupError naming the sweeps that this storage knows.
     """
-    path = newest(storage / "sweeps" / slug(sweep))
+    path = newest(manifests_of(storage, sweep))
     if path is None:
         from trainables.catalog import unknown
 
-        raise LookupError(f"{storage} has {unknown('sweep', sweep, recorded_sweeps(storage))}")
+        known = recorded_sweeps(storage)
+        raise LookupError(f"{shown(storage)} has {unknown('sweep', sweep, known)}")
     return json.loads(path.read_text())
 
 
 def manifests(storage: Path, sweep: str) -> list[dict[str, Any]]:
     """Every manifest that a sweep ever had, the oldest first."""
-    paths = sorted((storage / "sweeps" / slug(sweep)).glob("*.json"))
+    paths = sorted(manifests_of(storage, sweep).glob("*.json"))
     return [json.loads(path.read_text()) for path in paths]
 
 
 def recorded_sweeps(storage: Path) -> list[str]:
     """The names of the sweeps that were ever started on this storage."""
+    fresh(storage, "sweeps/")
     folders = sorted((storage / "sweeps").glob("*"))
     return [json.loads(p.read_text())["sweep"] for folder in folders if (p := newest(folder))]
+
+
+def manifests_of(storage: Path, sweep: str) -> Path:
+    """The folder of a sweep's manifests, all of them there."""
+    fresh(storage, f"sweeps/{slug(sweep)}/")
+    return storage / "sweeps" / slug(sweep)
 
 
 def newest(folder: Path) -> Path | None:

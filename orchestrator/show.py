@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.options import DEFAULT_STORAGE
 from orchestrator.records import Ledger, read_manifest, recorded_sweeps
+from orchestrator.storage import opened
 from trainables import catalog
 from trainables.protocols import CAPABILITIES
 
@@ -80,7 +82,7 @@ def weights_of(name: str, cls: Any) -> str:
     return ", ".join(f"{v} ({'absent' if lacking else 'here'})" for v, lacking in absent.items())
 
 
-def everything(name: str, storage: Path) -> dict[str, Facts]:
+def everything(name: str, storage: str | Path) -> dict[str, Facts]:
     """All that is known under a name, by what kind of thing it is.
 
     Raises LookupError when nothing has that name.
@@ -114,7 +116,7 @@ def everything(name: str, storage: Path) -> dict[str, Facts]:
         found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
         found["sweep"] = plan(name, storage).summary()
-    if (record := Ledger(storage).last(name)) is not None:
+    if not found and (record := Ledger(opened(storage)).last(name)) is not None:
         found["trial"] = record
     if not found:
         every = [n for kind in ("models", "tasks", "datasets") for n in catalog.names(kind)]
@@ -264,6 +266,9 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     if rows.get("exploratory") is not None and rows["exploratory"].any():
         which = "" if rows["exploratory"].all() else "in part "
         console.print(f"{which}exploratory: not fixed before the first trial", style="yellow")
+    if "look" in rows and rows["look"].notna().any():
+        spent = ", ".join(f"{n} ended at look {look}" for look, n in counted(rows["look"]))
+        console.print(f"p-values allow for several looks: {spent}", style="dim", highlight=False)
     bayes = bool((rows["test"] == "bayes").all())
     kinds = ("chance_worse", "chance_equivalent", "chance_better")
     columns = kinds if bayes else ("p", "p_adjusted")
@@ -287,6 +292,11 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
         untold = block[block["p"].isna() & (block["test"] != "bayes")]
         for reason in untold["note"].unique():
             console.print(escape(f"not tested: {reason}"), style="dim", highlight=False)
+
+
+def counted(column: pd.Series) -> list[tuple[Any, int]]:
+    """The values that are there, in order, and how often each is."""
+    return list(column.value_counts().sort_index().items())
 
 
 OUTCOMES = {"PASS": "green", "WITHIN NOISE": "yellow", "FAIL": "red", "NOT RUN": "dim"}
@@ -387,7 +397,7 @@ def failure_groups(found: list[Facts]) -> None:
 
 
 def ending(
-    ran: Ran, rows: pd.DataFrame | None, page: Path | None, storage: Path, tracking_uri: str | None
+    ran: Ran, rows: pd.DataFrame | None, page: Path | None, storage: str, tracking_uri: str | None
 ) -> None:
     """What a run ends with, and where to go on."""
     if rows is not None and len(rows):
@@ -398,7 +408,7 @@ def ending(
         f" of {ran.planned} planned {counts or 'none has run'}",
         highlight=False,
     )
-    place = "" if str(storage) == "gauntlet-runs" else f" --storage {storage}"
+    place = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
     if page is not None:
         console.print(f"report  {page}", highlight=False, soft_wrap=True)
     if ran.untracked:

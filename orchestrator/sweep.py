@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from trainables.trial import Trial
 
 
+RULE = "5 % spent over the looks by Lan & DeMets (1983), like O'Brien & Fleming; Holm over all"
+"""How `analysis.looks` judges a sweep to which seeds are added."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A question settled before the first trial: is `a` better than `b` on `metric`?
@@ -73,6 +77,8 @@ class Sweep:
     analysis: Sequence[Comparison] = ()
     small: Sweep | None = None
     """The same question at a size for two cores and a few minutes: `scale=small` asks for it."""
+    max_seeds: int = 0
+    """Seeds are added, for undecided comparisons alone, up to so many; 0: none is. See `until`."""
     name: str = ""
 
     def trials(self) -> list[Trial]:
@@ -104,6 +110,27 @@ class Sweep:
                         " are the same trials; give them different hyperparameters"
                     )
         return list(trials.values())
+
+    def stopping(self) -> dict[str, Any]:
+        """How seeds are added until all is decided, as it is hashed: all of them, and the looks.
+
+        Raises ValueError where seeds cannot be added, or there is nothing to decide.
+        """
+        seeds = list(self.seeds)
+        if not self.analysis:
+            raise ValueError(f"the sweep {self.name!r} has no comparisons to decide")
+        if self.max_seeds < len(seeds):
+            raise ValueError(
+                f"max_seeds is {self.max_seeds}, and the sweep {self.name!r} starts with"
+                f" {len(seeds)} seeds: give it fewer (seeds=3), or allow more"
+            )
+        if self.task_params.get("protocol") == "batch":
+            raise ValueError(
+                "with protocol=batch a seed is a batch to leave out, and batches cannot be added"
+            )
+        others = (seed for seed in itertools.count() if seed not in seeds)
+        every = [*seeds, *itertools.islice(others, self.max_seeds - len(seeds))]
+        return {"rule": RULE, "seeds": every, "looks": list(looks(len(seeds), self.max_seeds))}
 
     def _chain(
         self, model: str, arm: str, params: Mapping[str, Any], source: Dataset, seed: int, share=1.0
@@ -151,7 +178,8 @@ class Sweep:
         return found
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
-        """This sweep with other `seeds`, `fractions`, `datasets`, `draws`, `task.x` or `MODEL.x`.
+        """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `task.x` or
+        `MODEL.x`.
 
         `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
         other changes then change. Raises LookupError for a key that is none of these.
@@ -194,13 +222,24 @@ class Sweep:
         if key in ("fractions", "datasets"):
             many = value if isinstance(value, (list, tuple)) else [value]
             return dataclasses.replace(self, **{key: many})
-        if key == "draws":
-            return dataclasses.replace(self, draws=value)
+        if key in ("draws", "max_seeds"):
+            return dataclasses.replace(self, **{key: value})
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
-            f"a sweep has no {key!r}; it has: seeds, fractions, datasets, draws, scale, task.NAME,"
-            f" {own}"
+            f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, scale,"
+            f" task.NAME, {own}"
         )
+
+
+def looks(first: int, most: int, at_most: int = 5) -> tuple[int, ...]:
+    """Numbers of seeds to look at: as many more each time as at first, or so many that the last is
+    the fifth look, beyond which looks hardly save seeds.
+
+    >>> looks(5, 20), looks(2, 40)
+    ((5, 10, 15, 20), (2, 12, 22, 32, 40))
+    """
+    step = max(first, -(-(most - first) // (at_most - 1)))
+    return (*range(first, most, step), most)
 
 
 def model_of(arm: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
+from orchestrator.storage import fresh, leases
 from trainables.leases import waited_for
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Syncer:
 
         Syncers of one sweep take turns: MLflow itself would keep two runs of one trial.
         """
-        with waited_for(self.storage / "leases", f"mlflow of {slug(self.sweep)}"):
+        with waited_for(leases(self.storage), f"mlflow of {slug(self.sweep)}"):
             return self.sync_alone()
 
     def sync_alone(self) -> int:
@@ -154,6 +155,7 @@ class Syncer:
             config.write_text(json.dumps(record["trial"], indent=1))
             client.log_artifact(run_id, str(config))
         kept = self.storage / "artifacts" / record["trial_id"]
+        fresh(self.storage, f"artifacts/{record['trial_id']}/")
         if kept.exists():
             client.log_artifacts(run_id, str(kept))
 

@@ -22,6 +22,29 @@ for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG"):
     os.environ.pop(key, None)  # a developer's own settings shall not reach the tests
 
 
+STARTS_RAY = ("orchestrator", "benchmarks", "cluster", "chaos")
+"""Folders of tests."""
+
+
+def pytest_collection_modifyitems(items):
+    """All that starts Ray runs in one worker, and first, as it takes longest.
+
+    Sweeps side by side would wait for each other's processes.
+    """
+    sweeping = [item for item in items if starts_ray(item)]
+    for item in sweeping:
+        item.add_marker(pytest.mark.xdist_group("ray"))
+    first = set(sweeping)
+    items.sort(key=lambda item: item not in first)
+
+
+def starts_ray(item):
+    """Whether a test runs sweeps."""
+    tests = Path(__file__).parent
+    inside = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
+    return inside in STARTS_RAY or "quickstart" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture
 def ctx(tmp_path):
     """A context with an empty store."""

@@ -1,9 +1,9 @@
-"""Who does what: one holder at a time, across processes and machines that share a folder.
+"""Who does what: one holder at a time, across processes and machines that share a place.
 
 A lease is a file `NAME.GENERATION` that was created where none was, and that names its holder. A
-holder shows that it lives by touching one file of its own, however many leases it has. What the
-dead held can be taken again, under the next generation: their files stay, so that two who find the
-same one dead ask for the same new file, and one of them gets it.
+holder shows that it lives by writing one file of its own again, however many leases it has. What
+the dead held can be taken again, under the next generation: their files stay, so that two who find
+the same one dead ask for the same new file, and one of them gets it.
 """
 
 from __future__ import annotations
@@ -16,29 +16,111 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 BEAT, DEAD_AFTER = 5.0, 60.0
 """Seconds between two signs of life, and without one before a holder elsewhere counts as dead."""
 
 
+class Place(Protocol):
+    """Where leases are: small files by name, the same for all who might want the same things."""
+
+    def names(self) -> list[str]:
+        """Of every lease; holders' own files, whose names have a "/", are none."""
+        ...
+
+    def create(self, names: list[str], text: str) -> list[bool]:
+        """Write each file whole if it is not there; whether it was not."""
+        ...
+
+    def write(self, name: str, text: str) -> None: ...
+
+    def read(self, names: list[str]) -> list[str | None]:
+        """What each file says; None where there is none."""
+        ...
+
+    def written(self, name: str) -> float:
+        """When a file was last written, in seconds by the place's own clock.
+
+        Raises FileNotFoundError where there is none.
+        """
+        ...
+
+    def delete(self, names: list[str]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as such a place."""
+
+    root: Path
+
+    def names(self) -> list[str]:
+        return [entry.name for entry in os.scandir(self.root) if entry.name != "holders"]
+
+    def create(self, names: list[str], text: str) -> list[bool]:
+        draft = self.draft(text)
+        try:
+            return [linked(draft, self.root / name) for name in names]
+        finally:
+            draft.unlink()
+
+    def write(self, name: str, text: str) -> None:
+        self.draft(text).replace(self.root / name)
+
+    def draft(self, text: str) -> Path:
+        """A file of ours alone, whole, which can be put anywhere in the folder."""
+        path = self.root / "holders" / f"{uuid.uuid4().hex}.draft"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def read(self, names: list[str]) -> list[str | None]:
+        return [text_of(self.root / name) for name in names]
+
+    def written(self, name: str) -> float:
+        return (self.root / name).stat().st_mtime
+
+    def delete(self, names: list[str]) -> None:
+        for name in names:
+            (self.root / name).unlink(missing_ok=True)
+
+
+def text_of(path: Path) -> str | None:
+    """What a file says; None where there is none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def linked(draft: Path, path: Path) -> bool:
+    """Give a file another name, unless something has it."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    return True
+
+
 class Leases:
-    """The leases of one holder, in a folder that all who might want the same things share.
+    """The leases of one holder, in a folder or place that all who might want the same things share.
 
     To be used as a context, which drops what is still held. `take` and `drop` may be called from
     one thread at a time.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.me = root, uuid.uuid4().hex
-        self.held: dict[str, Path] = {}
+    def __init__(self, place: Path | Place) -> None:
+        self.place = Folder(place) if isinstance(place, Path) else place
+        self.me = uuid.uuid4().hex
+        self.held: dict[str, str] = {}
         self.over = threading.Event()
         self.heart = threading.Thread(target=self.beat, daemon=True)
 
     def __enter__(self) -> Leases:
-        self.card.parent.mkdir(parents=True, exist_ok=True)
-        self.card.write_text(json.dumps(whoami()))
+        self.sign()
         self.heart.start()
         return self
 
@@ -46,66 +128,60 @@ class Leases:
         self.drop(list(self.held))
         self.over.set()
         self.heart.join()
-        self.card.unlink(missing_ok=True)
+        self.place.delete([card(self.me)])
 
-    @property
-    def card(self) -> Path:
-        """Who this is; touched as a sign of life."""
-        return self.root / "holders" / self.me
+    def sign(self) -> None:
+        """Say who this is, and that it lives."""
+        self.place.write(card(self.me), json.dumps(whoami()))
 
     def beat(self) -> None:
         while not self.over.wait(BEAT):
-            with contextlib.suppress(OSError):  # a folder out of reach may come back
-                os.utime(self.card)
+            with contextlib.suppress(OSError):  # a place out of reach may come back
+                self.sign()
 
     def take(self, names: Iterable[str]) -> set[str]:
         """Those of the names that are now this holder's; others have the rest."""
         names = set(names)
         newest: dict[str, int] = {}
-        for entry in os.scandir(self.root):
-            name, _, generation = entry.name.rpartition(".")
+        for lease in self.place.names():
+            name, _, generation = lease.rpartition(".")
             if name in names:
                 newest[name] = max(newest.get(name, 0), int(generation))
-        return {name for name in names if self.take_one(name, newest.get(name, 0))}
+        wanted = names - set(self.held)
+        others = [name for name in newest if name in wanted]
+        holders = self.place.read([f"{name}.{newest[name]}" for name in others])
+        alive = {holder: self.lives(holder) for holder in set(holders)}
+        taken = {name for name, holder in zip(others, holders, strict=True) if alive[holder]}
+        free = {name: f"{name}.{newest.get(name, 0) + 1}" for name in wanted - taken}
+        got = self.place.create(list(free.values()), self.me)
+        self.held |= {name: free[name] for name, mine in zip(free, got, strict=True) if mine}
+        return names & set(self.held)
 
-    def take_one(self, name: str, generation: int) -> bool:
-        """Take a name whose newest lease is of this generation, 0 being none."""
-        if name in self.held:
-            return True
-        path = self.root / f"{name}.{generation}"
-        if generation and self.lives(path):
-            return False
-        return self.create(name, self.root / f"{name}.{generation + 1}")
-
-    def create(self, name: str, path: Path) -> bool:
-        """Make the file of a lease, whole, if nobody has."""
-        draft = self.root / "holders" / f"{self.me}.draft"
-        draft.write_text(self.me)
+    def lives(self, holder: str | None) -> bool:
+        """Whether a holder lives: on this machine its process, elsewhere its signs of life."""
+        if holder is None:
+            return True  # it dropped the lease just now; who looks again finds none
+        (told,) = self.place.read([card(holder)])
+        if told is None:
+            return False  # it ended, and left the lease behind
+        who: dict[str, Any] = json.loads(told)
         try:
-            os.link(draft, path)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        self.held[name] = path
-        return True
-
-    def lives(self, lease: Path) -> bool:
-        """Whether a lease's holder still shows signs of life."""
-        try:
-            holder = self.root / "holders" / lease.read_text()
-            who: dict[str, Any] = json.loads(holder.read_text())
-            silent = self.card.stat().st_mtime - holder.stat().st_mtime  # one clock: the folder's
+            # one clock: the place's
+            silent = self.place.written(card(self.me)) - self.place.written(card(holder))
         except FileNotFoundError:
-            return False  # dropped just now, or left behind by one that ended
+            return False
         if who["host"] == whoami()["host"]:
             return born(who["pid"]) == who["born"]
         return silent < DEAD_AFTER
 
     def drop(self, names: Iterable[str]) -> None:
         """Let others have them."""
-        for name in names:
-            self.held.pop(name).unlink(missing_ok=True)
+        self.place.delete([self.held.pop(name) for name in names])
+
+
+def card(holder: str) -> str:
+    """The file in which a holder says who it is."""
+    return f"holders/{holder}"
 
 
 def whoami() -> dict[str, Any]:
@@ -115,12 +191,14 @@ def whoami() -> dict[str, Any]:
 
 
 def machine() -> str:
-    """The machine's name, and the space of processes in it where there may be several."""
+    """The machine's name, its start, since names are not unique, and the space of processes in it
+    where there may be several."""
     try:
         space = Path("/proc/self/ns/pid").stat().st_ino
+        start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        space = 0
-    return f"{platform.node()}/{space}"
+        space, start = 0, ""
+    return f"{platform.node()}/{start}/{space}"
 
 
 def born(pid: int) -> str:
@@ -139,9 +217,9 @@ def born(pid: int) -> str:
 
 
 @contextlib.contextmanager
-def waited_for(root: Path, name: str, every: float = 0.2) -> Iterator[None]:
+def waited_for(place: Path | Place, name: str, every: float = 0.2) -> Iterator[None]:
     """The lease of one name, as soon as nobody else has it."""
-    with Leases(root) as leases:
+    with Leases(place) as leases:
         while not leases.take([name]):
             time.sleep(every)
         yield

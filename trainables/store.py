@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -10,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from trainables.leases import waited_for
 
@@ -35,11 +36,27 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Elsewhere(Protocol):
+    """Where artifacts are kept for machines that share no folder."""
+
+    def fetch(self, key: str, draft: Path) -> bool:
+        """Fill a draft with an artifact, whole; False where it is not kept."""
+        ...
+
+    def keep(self, key: str, made: Path) -> None:
+        """Keep a whole artifact, for all."""
+        ...
+
+
 @dataclass(frozen=True)
 class Store:
-    """A folder of artifacts, each a folder named by the hash of its recipe."""
+    """A folder of artifacts, each a folder named by the hash of its recipe.
+
+    What is not here is looked for `elsewhere`, and what is made here is kept there, too.
+    """
 
     root: Path
+    elsewhere: Elsewhere | None = None
 
     def home(self, recipe: Mapping[str, Any]) -> Path:
         """Where the artifact of this recipe is, or would be."""
@@ -59,13 +76,28 @@ class Store:
                     self.fill(home, recipe, make)
         return home
 
+    def find(self, recipe: Mapping[str, Any]) -> Path | None:
+        """The artifact's folder; None where nobody has made it yet."""
+
+        def cannot(draft: Path) -> None:
+            raise FileNotFoundError(draft)
+
+        home = self.home(recipe)
+        if self.elsewhere is not None and not home.exists():
+            with contextlib.suppress(FileNotFoundError):
+                return self.get(recipe, cannot)
+        return home if home.exists() else None
+
     def fill(self, home: Path, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> None:
-        """Make the artifact, in a draft that becomes it when it is whole."""
+        """Fetch or make the artifact, in a draft that becomes it when it is whole."""
         draft = self.root / "drafts" / uuid.uuid4().hex
         draft.mkdir(parents=True)
         try:
-            make(draft)
-            (draft / "recipe.json").write_text(canonical(dict(recipe)))
+            if self.elsewhere is None or not self.elsewhere.fetch(home.name, draft):
+                make(draft)
+                (draft / "recipe.json").write_text(canonical(dict(recipe)))
+                if self.elsewhere is not None:  # first there: what one finds here, all find
+                    self.elsewhere.keep(home.name, draft)
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 draft.rename(home)  # readers see a whole artifact or none

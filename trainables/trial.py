@@ -109,10 +109,8 @@ class Trial:
 
     def cells(self, store: Store) -> Cells:
         """The prepared cells, from the store; a catalog's own data set is prepared on the spot."""
-        home = store.home(recipe(self.dataset_sha256))
-        if not home.exists():
-            home = prepare(catalog.dataset(self.dataset), store)
-        return open_cells(home)
+        home = store.find(recipe(self.dataset_sha256))
+        return open_cells(home or prepare(catalog.dataset(self.dataset), store))
 
     def run(self, ctx: Context) -> Metrics:
         """Do it; metrics by name, and `n_...` counts of cells."""

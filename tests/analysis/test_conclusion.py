@@ -38,3 +38,17 @@ def test_the_manifest_has_a_hash_of_its_questions(tmp_path):
     first, same = (plan("quickstart", tmp_path, seeds=n).manifest() for n in (1, 2))
     assert first["analysis_sha256"] == same["analysis_sha256"]
     assert len(first["analysis_sha256"]) == 64
+
+
+def test_seeds_added_after_a_look_are_exploratory_and_by_a_rule_are_not():
+    def planned(seeds, **rule):
+        trials = {str(seed): {"seed": seed, "task": "annotation"} for seed in range(seeds)}
+        return manifest() | {"task": "annotation", "trials": trials, **rule}
+
+    rule = {"stopping": {"looks": [5, 10]}}
+    assert fixed_beforehand(ASKED, TABLE, [planned(5), planned(5)])
+    assert not fixed_beforehand(ASKED, TABLE, [planned(5), planned(10) | {"created_at": "2027"}])
+    assert fixed_beforehand(ASKED, TABLE, [planned(5, **rule), planned(10, **rule)])
+    other = {"stopping": {"looks": [5, 20]}}
+    late = planned(5, **other) | {"created_at": "2027"}
+    assert not fixed_beforehand(ASKED, TABLE, [planned(5, **rule), late])

@@ -1,5 +1,7 @@
 """What single cells say: derivatives, variances and counts, and predictions that do not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from analysis.predictions import SCORES, cell_by_cell, kept_in, within_classes
+from analysis.design import Design
+from analysis.offered import OFFERED, Scores
+from analysis.predictions import SCORES, CellByCell, cell_by_cell, kept_in, within_classes
 from analysis.significance import COLUMNS, compare
 from tests.analysis.conftest import predicted_table
 
@@ -143,3 +147,14 @@ def test_neither_names_nor_the_order_of_rows_or_cells_matter(random, test):
     after = compare(renamed, "zebra", "ant", **asked, predictions=shuffled).iloc[0]
     same = [name for name in COLUMNS if name not in {"a", "b", "note"}]
     pd.testing.assert_series_equal(before[same], after[same], check_names=False)
+
+
+def test_one_difference_at_every_seed_is_no_certainty_where_splits_differ():
+    """Two seeds that happen to agree have no spread, and a spread of none is not to be believed."""
+    apart = Scores(
+        np.array([0.8, 0.9]), np.array([0.7, 0.8]), "test/accuracy", Design("random", 0.2),
+        CellByCell(np.full((2, 2), 1e-4), *np.full((3, 2), 20.0)),
+    )  # fmt: skip
+    assert "the same difference on every seed" in str(OFFERED["seeds-and-cells"].refused(apart))
+    fixed = replace(apart, design=Design("fixed"))
+    assert OFFERED["seeds-and-cells"].refused(fixed) is None  # its cells are enough to vary

@@ -162,6 +162,7 @@ def test_undecided_sweeps_say_so(tmp_path):
     table = sweep_table(skill={"logreg": 0.806, "pca+probe": 0.81, "mean": 0.05})
     page = report(table, PLAN[:1], tmp_path / "r.html", title="t", sweep="s").read_text()
     assert "ndecided" in page
+    assert "; ." not in page
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path, table):

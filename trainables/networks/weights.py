@@ -46,8 +46,8 @@ def folder(weights: str, store: Store, model: str) -> Path:
     Raises ValueError or NotApplicable, as `check` does, where nothing is there.
     """
     if weights.startswith(MADE_BY):
-        kept = store.home(recipe(weights.removeprefix(MADE_BY)))
-        if not kept.exists():
+        kept = store.find(recipe(weights.removeprefix(MADE_BY)))
+        if kept is None:
             raise ValueError(
                 f"{model} starts from the weights of {weights}, and that trial has left none here:"
                 " it failed or ran in another storage (gauntlet retry runs it again)"
