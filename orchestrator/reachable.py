@@ -23,7 +23,9 @@ def check(name: str, ok: bool, found: Any, advice: str) -> Check:
 
 def clock(of: str, ahead: float) -> Check:
     """How far a clock is ahead of ours, in seconds."""
-    return check(f"clock of {of}", abs(ahead) <= MOST_SKEW_S, f"{ahead:+.1f} s", SET_CLOCKS)
+    return check(
+        f"clock of {of}", abs(ahead) <= MOST_SKEW_S, f"{round(ahead, 1) + 0:+} s", SET_CLOCKS
+    )
 
 
 # ---- MLflow --------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ def test_ray_wants_the_token_mlflow_a_password_and_both_stay_on_loopback(path):
     starts = [command for command in commands if "ray start" in command]
     assert len(starts) == 2
     assert all("RAY_AUTH_MODE=token" in start for start in starts)
+    assert all("RAY_enable_metrics_collection=0" in start for start in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
     assert not any("0.0.0.0" in command for command in commands)
     assert [command for command in head if "mlflow" in command.split("MLFLOW")[0]] == head[1:2]
