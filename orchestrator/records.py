@@ -78,16 +78,16 @@ class Ledger:
 def create(path: Path, record: Record) -> bool:
     """Write a file whole if it is not there yet; True for the one writer who did."""
     draft = path.with_name(f".{uuid.uuid4().hex}")
-    with draft.open("w") as file:
-        json.dump(record, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with draft.open("w") as file:
+            json.dump(record, file, indent=1, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(draft, path)  # fails if it exists: a second result is refused, not merged
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return True
 
 

@@ -316,7 +316,7 @@ class Run:
                 truth, asked_for = ids.clone(), torch.zeros_like(ids, dtype=torch.bool)
                 for i, n in enumerate(part):
                     chosen, shown = hidden[n]
-                    where = train.genes(rows[n])
+                    where = train.genes(int(rows[n]))
                     ids[i, where] = torch.from_numpy(shown.astype(np.int64)).to(self.device)
                     asked_for[i, torch.from_numpy(chosen + train.specials[0])] = True
                 states = self.network.bert(ids, attention_mask=mask).last_hidden_state[asked_for]
