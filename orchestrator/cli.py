@@ -31,6 +31,7 @@ from orchestrator.options import (
     parsed,
     print_json,
 )
+from orchestrator.trouble import CannotWrite, in_words
 
 app = typer.Typer(
     help="Does this foundation model beat logistic regression on my cells, and am I sure?",
@@ -552,12 +553,14 @@ def show_ways(found: Any, format: Printed, as_json: bool) -> None:
 
 
 def main() -> None:
-    """Run the command; input that cannot be used ends in one sentence and exit code 2.
+    """Run the command; input that cannot be used ends in one sentence and exit code 2, storage that
+    cannot be written in one and exit code 1.
 
     With GAUNTLET_DEBUG=1 the sentence comes with its trace.
     """
     try:
-        app()
+        with in_words(Path("a file")):
+            app()
     except (LookupError, ValueError, FileNotFoundError, OutOfReach) as error:
         # subclasses such as KeyError are our own mistakes, and deserve their trace
         ours = type(error) in (LookupError, ValueError, FileNotFoundError, OutOfReach)
@@ -565,6 +568,11 @@ def main() -> None:
             raise
         typer.secho(f"gauntlet: {error}", fg="red", err=True)
         sys.exit(BAD_INPUT)
+    except CannotWrite as error:
+        if os.environ.get("GAUNTLET_DEBUG"):
+            raise
+        typer.secho(f"gauntlet: {error}", fg="red", err=True)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from orchestrator.cluster import CODE_VERSION
 from orchestrator.execute import Done, record_of
+from orchestrator.mirroring import Mirroring
 from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
 from orchestrator.storage import bucket_of, leases, opened, store
 from orchestrator.sweep import Sweep, model_of
-from orchestrator.tracking import Mirroring, Syncer
+from orchestrator.tracking import Syncer
 from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare
 from trainables.leases import Leases

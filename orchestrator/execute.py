@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
-import os
 import platform
-import resource
 import shutil
-import sys
 import tempfile
-import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import memory
+from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
 from orchestrator.storage import carried, drop, share, store
+from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
 from trainables.protocols import Card, Context, Metrics, NotApplicable
@@ -40,8 +40,10 @@ def execute(
     """Run a trial, keep its artifacts, commit its record, and give the record that stands.
 
     A settled trial is not run again. Every error of the trial becomes its outcome, with a
-    one-line reason and the full trace. One that takes longer than `time_limit` seconds takes this
-    process with it, wherever it hangs; the next process that is asked for it records the timeout.
+    one-line reason and the full trace; memory that ran out is tried once more in smaller parts,
+    where the model can. One that takes longer than `time_limit` seconds takes this process with
+    it, wherever it hangs; the next process that is asked for it records the timeout. Raises
+    OSError where the storage fails: what a trial left there to go on from stays.
     """
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
@@ -51,18 +53,23 @@ def execute(
         ledger.commit(record)
         late_mark(storage, trial.id).unlink(missing_ok=True)
         return record
+    parts = memory.parts_for(trial, ledger.last(trial.id))
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
         carry = carried(storage, f"checkpoints/{trial.id}")
         with deadline(late_mark(storage, trial.id), time_limit), carry:
-            done = attempt(trial, storage, scratch, report)
+            done = attempt(trial, storage, scratch, report, parts)
         if (known := ledger.settled(trial.id)) is not None:
-            return known  # another was first while this machine was cut off
-        keep_artifacts(storage, trial.id, scratch / "artifacts")
+            return known  # another was first while this machine was cut off; its files stand, too
+        patiently(lambda: keep_artifacts(storage, trial.id, scratch / "artifacts"))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     record = record_of(trial, done, code_version)
-    first = ledger.commit(record)
+    first = patiently(lambda: ledger.commit(record))
+    if memory.parts_for(trial, record) > parts:
+        memory.give_back()
+        again = {"code_version": code_version, "report": report, "time_limit": time_limit}
+        return execute(trial, storage, **again)
     drop(storage, f"checkpoints/{trial.id}")
     return record if first else ledger.settled(trial.id) or record
 
@@ -84,11 +91,22 @@ class Done:
     """Each fitting step: its name, how many cells it saw, and the hash of their names."""
     started_at: str = field(default_factory=now)
     cost: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
+    parts: int = 1
+    """Into how many a forward pass was parted, for want of memory."""
 
 
-def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metrics], None]) -> Done:
-    """Run the trial once, measuring it, and turn any error into an outcome."""
-    done = Done()
+def attempt(
+    trial: Trial,
+    storage: Path,
+    scratch: Path,
+    report: Callable[[Metrics], None],
+    parts: int = 1,
+) -> Done:
+    """Run the trial once, measuring it, and turn any error into an outcome.
+
+    Raises OSError where a write fails: that says nothing of the trial.
+    """
+    done = Done(parts=parts)
     artifacts = scratch / "artifacts"
     artifacts.mkdir()
 
@@ -105,6 +123,7 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
         store=store(storage),
         device=device(card),
         cpus=card.cpus,
+        parts=parts,
         trial=trial.id,
         checkpoints=checkpoints,
         report=progress,
@@ -118,10 +137,12 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
                 done.metrics = trial.run(ctx)
         except NotApplicable as reason:
             done.status, done.reason = "not_applicable", one_line(reason)
-        except Exception as error:  # noqa: BLE001  every error of a trial is data, kept in full
-            out_of_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
-            done.status = "out_of_memory" if out_of_memory else "failed"
-            done.reason = one_line(error)
+        except Exception as error:
+            if cannot_write(error):
+                raise
+            done.status, done.reason = "failed", one_line(error)
+            if memory.ran_out(error):
+                done.status, done.reason = "out_of_memory", memory.told(done.reason, parts)
             done.trace = traceback.format_exc()
             print(done.trace)
     return done
@@ -134,6 +155,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "trial_id": trial.id,
         "status": done.status,
         "reason": done.reason,
+        "parts": done.parts,
         "trial": trial.spelled_out(),
         "protocol": done.protocol,
         "metrics": metrics,
@@ -150,10 +172,10 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
     }
 
 
-def lost(trial: Trial, reason: str, code_version: str) -> Record:
-    """The record of a trial whose worker died more often than we retry."""
+def lost(trial: Trial, reason: str, code_version: str, parts: int = 1) -> Record:
+    """The record of a trial whose worker died more often than we retry, or for want of memory."""
     status = "out_of_memory" if "OutOfMemory" in reason else "failed"
-    return record_of(trial, Done(status=status, reason=one_line(reason)), code_version)
+    return record_of(trial, Done(status, one_line(reason), parts=parts), code_version)
 
 
 def checkpoints_of(storage: Path, trial_id: str) -> Path:
@@ -224,34 +246,6 @@ def one_line(reason: Any) -> str:
 
 
 @contextlib.contextmanager
-def measured(cost: dict[str, float]) -> Iterator[None]:
-    """Fill `cost` with seconds of wall and CPU and the peak resident memory of what runs inside."""
-    reset_peak_memory()
-    wall, cpu = time.perf_counter(), time.process_time()
-    try:
-        yield
-    finally:
-        cost["wall_s"] = round(time.perf_counter() - wall, 4)
-        cost["cpu_s"] = round(time.process_time() - cpu, 4)
-        cost["peak_rss_mb"] = round(peak_memory_mb(), 1)
-
-
-def reset_peak_memory() -> None:
-    """Forget the peak that an earlier trial left in this warm process, where Linux lets us."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_mb() -> float:
-    """The process's peak resident memory since the last reset, in MB."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Keep what a trial prints and warns; an empty log leaves no file."""
     said = io.StringIO()
@@ -261,25 +255,6 @@ def log_to(path: Path) -> Iterator[None]:
     finally:
         if said.getvalue():
             path.write_text(said.getvalue())
-
-
-@contextlib.contextmanager
-def threads(cpus: int) -> Iterator[None]:
-    """As many BLAS and OpenMP threads as the trial was given cores: sums then round the same way
-    alone and among others. Libraries that the trial is the first to load read their environment."""
-    from threadpoolctl import threadpool_limits
-
-    asked = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(cpus)
-    try:
-        with threadpool_limits(limits=cpus):
-            if torch := sys.modules.get("torch"):
-                torch.set_num_threads(cpus)  # its own number stands above OpenMP's
-            yield
-    finally:
-        os.environ.pop("OMP_NUM_THREADS")
-        if asked is not None:
-            os.environ["OMP_NUM_THREADS"] = asked
 
 
 def save_table(path: Path, table: pd.DataFrame) -> None:
@@ -293,11 +268,12 @@ def save_table(path: Path, table: pd.DataFrame) -> None:
 def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
     """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
     home = storage / "artifacts" / trial_id
-    incoming = home.with_name(f".{trial_id}-{os.getpid()}")
-    shutil.rmtree(incoming, ignore_errors=True)
-    shutil.copytree(draft, incoming)
-    shutil.rmtree(home, ignore_errors=True)
-    with contextlib.suppress(OSError):  # another worker has just put the same files there
-        incoming.rename(home)
-    shutil.rmtree(incoming, ignore_errors=True)
+    incoming = home.with_name(f".{trial_id}-{uuid.uuid4().hex}")
+    try:
+        shutil.copytree(draft, incoming)
+        shutil.rmtree(home, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another worker has just put the same files there
+            incoming.rename(home)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
     share(storage, f"artifacts/{trial_id}")

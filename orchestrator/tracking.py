@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
 # MLflow reads these when it is imported, which Ray may do before us.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # an outage must not hang us
+# An outage must not hang us. And a request whose reply was lost must not be sent again unseen, for
+# MLflow would start a second run: the next pass looks first at what is there.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 KIND = "custom_model_development"
 """MLflow's word for experiments with metrics and models, so that it opens on the right page."""
@@ -46,8 +48,9 @@ class Syncer:
     """Mirrors the records of one sweep into the MLflow experiment of the same name.
 
     Idempotent: runs are found by their `trial_id` tag, and a run that an interrupted sync left
-    half-written is written again. Only the driver (or `gauntlet sync`) talks to MLflow, so an
-    outage neither slows nor fails a trial.
+    half-written is written again. Of two runs of one trial, which a server comes to that does what
+    it is asked after we gave it up, one is deleted. Only the driver (or `gauntlet sync`) talks to
+    MLflow, so an outage neither slows nor fails a trial.
     """
 
     storage: Path
@@ -79,9 +82,12 @@ class Syncer:
             return 0
         experiment = self.experiment(client, manifest)
         self.tell_trials(client, experiment, manifest["trials"])
-        present = runs_by_trial(client, experiment)
+        present = all_runs(client, experiment)
         for record in new:
-            run = present.get(record["trial_id"])
+            runs = present.get(record["trial_id"], [])
+            for other in runs[1:]:
+                client.delete_run(other.info.run_id)
+            run = runs[0] if runs else None
             row = about(record, self.sweep, manifest["trials"])
             if run is None or not shows(run, record, row):
                 self.write(client, experiment, record, run, row)
@@ -91,7 +97,9 @@ class Syncer:
     def client(self) -> MlflowClient:
         """A client of the tracking store, which it creates on first use."""
         from mlflow import MlflowClient
+        from mlflow.store.db import utils
 
+        utils.MAX_RETRY_COUNT = 2  # it would ask a database that is away for a hundred seconds
         return MlflowClient(tracking_uri=self.tracking_uri or default_uri(self.storage))
 
     def experiment(self, client: MlflowClient, manifest: dict[str, Any]) -> str:
@@ -168,16 +176,21 @@ def forget_default(client: MlflowClient) -> None:
         client.delete_experiment(default.experiment_id)
 
 
-def runs_by_trial(client: MlflowClient, experiment: str) -> dict[str, Run]:
-    """Every run of the experiment by its `trial_id` tag."""
-    found: dict[str, Run] = {}
+def all_runs(client: MlflowClient, experiment: str) -> dict[str, list[Run]]:
+    """The runs of each trial of the experiment, by their `trial_id` tag, whole ones first."""
+    found: dict[str, list[Run]] = {}
     token = None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
-        found |= {r.data.tags["trial_id"]: r for r in page if "trial_id" in r.data.tags}
+        for run in page:
+            if (trial_id := run.data.tags.get("trial_id")) is not None:
+                found.setdefault(trial_id, []).append(run)
         token = page.token
         if not token:
-            return found
+            break
+    for runs in found.values():
+        runs.sort(key=lambda run: (run.info.status == "RUNNING", run.info.run_id))
+    return found
 
 
 def shows(run: Run, record: Record, row: dict[str, Any]) -> bool:
@@ -208,10 +221,11 @@ def mirrored(
 
         raise LookupError(f"{tracking_uri} has {unknown('sweep', sweep, sorted(there))}")
     for name in [sweep] if sweep is not None else sorted(there):
-        runs = runs_by_trial(client, there[name].experiment_id)
+        runs = all_runs(client, there[name].experiment_id)
         for trial_id in trials_of(there[name].tags):
-            if (run := runs.get(trial_id)) is not None and run.info.status != "RUNNING":
-                yield row_of(run)
+            some = runs.get(trial_id, [])
+            if some and some[0].info.status != "RUNNING":
+                yield row_of(some[0])
 
 
 def trials_of(tags: Mapping[str, str]) -> list[str]:
@@ -282,39 +296,6 @@ def dataset_of(record: Record) -> Any:
 def millis(moment: str) -> int:
     """An ISO time as MLflow's milliseconds."""
     return int(datetime.fromisoformat(moment).timestamp() * 1000)
-
-
-class Mirroring:
-    """A syncer on a thread of its own, for as long as a sweep runs.
-
-    `trouble` holds the last error in one line, or "" once everything is mirrored.
-    """
-
-    def __init__(self, syncer: Syncer, every: float = 3.0):
-        self.syncer, self.every, self.trouble = syncer, every, ""
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self.keep_up, daemon=True)
-
-    def __enter__(self) -> Mirroring:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.thread.join()
-        self.once()
-
-    def keep_up(self) -> None:
-        while not self.over.wait(self.every):
-            self.once()
-
-    def once(self) -> None:
-        """One pass. An outage is remembered in words; the next pass tries everything again."""
-        try:
-            self.syncer.sync()
-            self.trouble = ""
-        except Exception as error:  # noqa: BLE001  a tracking server's failure is not the sweep's
-            self.trouble = str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def sync_all(storage: Path, sweeps: Iterable[str], tracking_uri: str | None) -> dict[str, int]:

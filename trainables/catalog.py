@@ -112,4 +112,5 @@ def card(name: str) -> Card:
     cards: list[Card] = [find("models", part).card for part in name.split("+")]
     wants = "counts" if any(c.wants == "counts" for c in cards) else "lognorm"
     largest = {need: max(getattr(c, need) for c in cards) for need in ("cpus", "gpus", "memory_gb")}
-    return dataclasses.replace(cards[-1], wants=wants, **largest)
+    parts = any(c.parts for c in cards)
+    return dataclasses.replace(cards[-1], wants=wants, parts=parts, **largest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,3 +237,15 @@ def map_csr(folder: Path, values: str, shape: tuple[int, int]) -> sparse.csr_mat
     matrix.has_sorted_indices = True  # else scipy reads every index to find out
     matrix.has_canonical_format = True
     return matrix
+
+
+def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
+    """A `.npy` file of zeros, mapped to be written.
+
+    Raises OSError where there is no room for all of it: running out later would end the process.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array

@@ -63,6 +63,8 @@ class Card:
     gpus: float = 0.0
     """The share of a GPU that a trial takes where there are any; elsewhere it runs on CPUs."""
     memory_gb: float = 1.0
+    parts: bool = False
+    """Whether it heeds `Context.parts`, so that a trial without enough memory is worth a retry."""
     extra: str | None = None
     citation: str = ""
     licence: str = "Apache-2.0"
@@ -84,6 +86,9 @@ class Context:
     store: Store
     device: str = "cpu"
     cpus: int = 1
+    parts: int = 1
+    """Into how many a forward pass is to be parted because memory ran out before. What is learnt
+    of a batch, and from whom, stays the same but for rounding and dropout."""
     trial: str = ""
     """The trial's id: what it keeps for others, such as weights, is kept under this name."""
     checkpoints: Path | None = None

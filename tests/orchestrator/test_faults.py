@@ -184,7 +184,8 @@ def test_a_worker_that_always_dies_is_a_failure_in_words(gauntlet, plugin, sweep
     done = gauntlet("run", path, "--storage", storage, "--json", expect=1, **plugin)
     assert json.loads(done.stdout)["statuses"] == {"failed": 1, "ok": 1}
     groups = json.loads(gauntlet("failures", "--storage", storage, "--json", **plugin).stdout)
-    assert groups[0]["reason"].startswith("its worker died 3 times")
+    assert groups[0]["reason"].startswith("its worker died 3 times: ")
+    assert "SIGKILL" in groups[0]["reason"] or "died" in groups[0]["reason"].partition(": ")[2]
     assert len(list(marks.iterdir())) == 3
 
 
@@ -237,7 +238,7 @@ def test_an_unreachable_tracking_server_costs_no_trial(gauntlet, sweep, tmp_path
 
 def test_torch_takes_the_cores_it_is_given_though_the_trial_is_the_first_to_load_it():
     code = """
-from orchestrator.execute import threads
+from orchestrator.measuring import threads
 with threads(1):
     import torch
     print(torch.get_num_threads())

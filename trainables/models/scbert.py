@@ -102,6 +102,7 @@ class ScBERT:
         summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",
         gpus=1.0,
         memory_gb=8.0,
+        parts=True,
         citation="Yang et al. 2022, doi:10.1038/s42256-022-00534-z; fine-tuned as Boiarsky et al."
         " 2024, doi:10.1038/s42256-024-00949-w",
         licence="Apache-2.0; the authors' weights GPL-3.0",
@@ -164,18 +165,20 @@ class ScBERT:
             for part in (train, valid, test)
         ]
         self.keep_prefixes(trunks[:2], ctx)
-        truth = labels(valid)
+        truth, at_once = labels(valid), self.at_once(ctx)
 
         def evaluate() -> Metrics:
-            said = names[cell_types.classify(network, trunks[1], self.batch, self.autocast)]
+            said = names[cell_types.classify(network, trunks[1], at_once, self.autocast)]
             scores = classification.scores(truth, said, np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
         weight = self.weight(y, truth, names)
-        loss = cell_types.named_loss(network, trunks[0], y, weight, self.redraw, ctx.seed)
+        loss = cell_types.named_loss(
+            network, trunks[0], y, weight, self.redraw, ctx.seed, ctx.parts
+        )
         done = self.trained_by(network, loss, train.n_obs, ctx, evaluate, "valid/accuracy")
         said = [
-            names[cell_types.classify(network, trunk, self.batch, self.autocast)]
+            names[cell_types.classify(network, trunk, at_once, self.autocast)]
             for trunk in trunks[1:]
         ]
         notes = {"epoch": float(done.best_epoch), "genes_absent": float(panel.absent(train))}
@@ -187,7 +190,7 @@ class ScBERT:
 
         panel, network = self.start(cells, ctx)
         tokens = panel.tokens(cells, rescale=self.rescale)
-        return performer.means(network, tokens, self.batch, self.autocast)
+        return performer.means(network, tokens, self.at_once(ctx), self.autocast)
 
     def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
         """Learn to guess hidden bins (dist_pretrain.py), and guess those of `test`.
@@ -205,7 +208,8 @@ class ScBERT:
             for name, part in (("train", train), ("valid", valid), ("test", test))
         }
         # one cell at a time where a cell's output depends on its batch, as the authors' notebook
-        batch = 1 if self.stabiliser == "paper" else self.batch
+        at_once = self.at_once(ctx)
+        batch = 1 if self.stabiliser == "paper" else at_once
 
         def guessed(part: str) -> tuple[np.ndarray, np.ndarray]:
             rng = stream(ctx.seed, f"mask {part}")
@@ -218,7 +222,7 @@ class ScBERT:
         network.requires_grad_(True)
         if network.pos_emb is not None:
             network.pos_emb.requires_grad_(False)
-        loss = masked_bins.hidden_loss(network, tokens["train"], self.redraw, ctx.seed)
+        loss = masked_bins.hidden_loss(network, tokens["train"], self.redraw, ctx.seed, ctx.parts)
         self.trained_by(network, loss, train.n_obs, ctx, evaluate, "")
         asked, given = guessed("test")
         made = keep(network, panel, self.epochs, ctx.scratch / "weights") if self.epochs else None
@@ -305,6 +309,15 @@ class ScBERT:
             checkpoint=ctx.checkpoints and ctx.checkpoints / "scbert.pt",
             name="scbert",
         ).run()
+
+    def at_once(self, ctx: Context) -> int:
+        """Cells of a forward pass. MemoryError where fewer would change what is said of each."""
+        if ctx.parts > 1 and self.stabiliser == "paper":
+            raise MemoryError(
+                'a batch cannot be parted with stabiliser="paper", where what is said of a cell'
+                " depends on its batch; make batch smaller, or use a larger GPU"
+            )
+        return max(1, self.batch // ctx.parts)
 
     @property
     def autocast(self) -> Any:

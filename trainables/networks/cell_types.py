@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from trainables.genes.panel import content, dense
+from trainables.matrices import new_array
 from trainables.networks.performer import Head, ScBERTNetwork
-from trainables.networks.training import Precision, autocast, seeded, usable
+from trainables.networks.training import Loss, Precision, autocast, parted, seeded, usable
 from trainables.store import Store
 
 Trained = Literal["last", "second_to_last", "all"]
@@ -87,7 +88,7 @@ class Trunk:
         def make(draft: Path) -> None:
             size = self.network.size
             shape = (self.tokens.shape[0], size.length, size.dim)
-            out = np.lib.format.open_memmap(draft / "prefix.npy", "w+", np.float32, shape)
+            out = new_array(draft / "prefix.npy", np.float32, shape)
             for row in range(shape[0]):
                 out[row] = self(np.array([row])).float().cpu().numpy()[0]
             out.flush()
@@ -133,15 +134,21 @@ def named_loss(
     weight: np.ndarray | None,
     redraw: int,
     seed: int,
-) -> Callable[[np.ndarray, np.random.Generator], Tensor]:
-    """Cross-entropy of cell types, weighted by class where weights are given."""
+    parts: int = 1,
+) -> Loss:
+    """Cross-entropy of cell types, weighted by class where weights are given; a term a part."""
     device = network.token_emb.weight.device
     truth = torch.from_numpy(classes.astype(np.int64))
     weights = None if weight is None else torch.tensor(weight, dtype=torch.float32, device=device)
 
-    def loss(rows: np.ndarray, draws: np.random.Generator) -> Tensor:
+    def weighs(rows: np.ndarray) -> float:
+        return float(len(rows) if weight is None else weight[classes[rows]].sum())
+
+    def loss(rows: np.ndarray, draws: np.random.Generator) -> Iterator[Tensor]:
         network.redraw(redraw, seed)
-        scores = network.to_out(network.norm(network.blocks(trunk(rows), trunk.first)))
-        return cross_entropy(scores.float(), truth[rows].to(device), weight=weights)
+        for some in parted(rows, parts):
+            scores = network.to_out(network.norm(network.blocks(trunk(some), trunk.first)))
+            mean = cross_entropy(scores.float(), truth[some].to(device), weight=weights)
+            yield mean * (weighs(some) / weighs(rows))
 
     return loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from trainables.networks.training import (
     Rate,
     Training,
     autocast,
+    parted,
     seeded,
     trainable,
 )
@@ -174,7 +175,7 @@ class Run:
             return rows, (said.float() if said.is_floating_point() else said).cpu().numpy()
 
         answers: list[np.ndarray] = [np.empty(0)] * len(cells.lengths)
-        for rows, said in asked(some, cells.lengths, self.device, self.ctx.cpus):
+        for rows, said in asked(some, cells.lengths, self.device, self.ctx.cpus, self.ctx.parts):
             for row, one in zip(rows, said, strict=True):
                 answers[row] = one
         return answers
@@ -281,10 +282,12 @@ class Run:
     ) -> Progress:
         """On tokens and their classes, by cross-entropy."""
 
-        def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-            ids, mask = self.put(train[0], rows)
-            truth = torch.from_numpy(train[1][rows]).to(self.device)
-            return F.cross_entropy(self.network(ids, attention_mask=mask).logits.float(), truth)
+        def loss(rows: np.ndarray, rng: np.random.Generator) -> Iterator[Tensor]:
+            for some in parted(rows, self.ctx.parts):
+                ids, mask = self.put(train[0], some)
+                truth = torch.from_numpy(train[1][some]).to(self.device)
+                said = self.network(ids, attention_mask=mask).logits.float()
+                yield F.cross_entropy(said, truth) * (len(some) / len(rows))
 
         def evaluate() -> Metrics:
             scores, truth = (
@@ -304,17 +307,21 @@ class Run:
     ) -> Progress:
         """On hidden tokens; the last epoch stays, `valid` tells how it goes."""
 
-        def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-            ids, mask = self.put(train, rows)
-            truth, asked_for = ids.clone(), torch.zeros_like(ids, dtype=torch.bool)
-            for i, row in enumerate(rows):
-                where = train.genes(row)
-                chosen, shown = hide(train.ids[row, where], rng, self.network.config.vocab_size)
-                ids[i, where] = torch.from_numpy(shown.astype(np.int64)).to(self.device)
-                asked_for[i, torch.from_numpy(chosen + train.specials[0])] = True
-            states = self.network.bert(ids, attention_mask=mask).last_hidden_state[asked_for]
-            said = self.network.cls(states).float()
-            return F.cross_entropy(said, truth[asked_for], reduction="sum") / max(1, len(said))
+        def loss(rows: np.ndarray, rng: np.random.Generator) -> Iterator[Tensor]:
+            vocabulary = self.network.config.vocab_size
+            hidden = [hide(train.ids[row, train.genes(row)], rng, vocabulary) for row in rows]
+            asked_in_all = max(1, sum(len(chosen) for chosen, _ in hidden))
+            for part in parted(np.arange(len(rows)), self.ctx.parts):
+                ids, mask = self.put(train, rows[part])
+                truth, asked_for = ids.clone(), torch.zeros_like(ids, dtype=torch.bool)
+                for i, n in enumerate(part):
+                    chosen, shown = hidden[n]
+                    where = train.genes(int(rows[n]))
+                    ids[i, where] = torch.from_numpy(shown.astype(np.int64)).to(self.device)
+                    asked_for[i, torch.from_numpy(chosen + train.specials[0])] = True
+                states = self.network.bert(ids, attention_mask=mask).last_hidden_state[asked_for]
+                said = self.network.cls(states).float()
+                yield F.cross_entropy(said, truth[asked_for], reduction="sum") / asked_in_all
 
         def evaluate() -> Metrics:
             real, given = self.guessed(*valid, "valid")

@@ -27,7 +27,11 @@ def threads(n: int) -> Iterator[None]:
 
 
 def asked(
-    answer: Callable[[np.ndarray], T], lengths: np.ndarray, device: torch.device, workers: int
+    answer: Callable[[np.ndarray], T],
+    lengths: np.ndarray,
+    device: torch.device,
+    workers: int,
+    parts: int = 1,
 ) -> Iterator[T]:
     """What `answer` says of each of the `batches`, without gradients, in their order.
 
@@ -40,14 +44,14 @@ def asked(
             return answer(rows)
 
     if device.type == "cuda":
-        yield from map(alone, batches(lengths, device))
+        yield from map(alone, batches(lengths, device, parts))
         return
     with threads(1), ThreadPoolExecutor(workers) as pool:
         yield from pool.map(alone, batches(lengths, device))
 
 
-def batches(lengths: np.ndarray, device: torch.device) -> Iterator[np.ndarray]:
-    """Every row once, in batches to be computed together.
+def batches(lengths: np.ndarray, device: torch.device, parts: int = 1) -> Iterator[np.ndarray]:
+    """Every row once, in batches to be computed together; smaller ones with more `parts`.
 
     On CPU one by one: nothing is padded, no shape depends on a neighbour, and so neither does a
     rounding. On a GPU those of about the same length, as many as fit.
@@ -58,7 +62,7 @@ def batches(lengths: np.ndarray, device: torch.device) -> Iterator[np.ndarray]:
     if device.type != "cuda":
         yield from np.arange(len(lengths))[:, None]
         return
-    yield from parted(np.arange(len(lengths)), lengths, TOKENS_ON_GPU)
+    yield from parted(np.arange(len(lengths)), lengths, TOKENS_ON_GPU // parts)
 
 
 def parted(rows: np.ndarray, lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:

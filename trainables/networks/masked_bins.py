@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.masking import Masked, masked
 from trainables.networks.performer import ScBERTNetwork
-from trainables.networks.training import Precision, autocast
+from trainables.networks.training import Loss, Precision, autocast, parted
 
 
 def guesses(network: ScBERTNetwork, some: Masked) -> Tensor:
@@ -24,16 +24,19 @@ def guesses(network: ScBERTNetwork, some: Masked) -> Tensor:
 
 
 def hidden_loss(
-    network: ScBERTNetwork, tokens: sparse.csr_matrix, redraw: int, seed: int
-) -> Callable[[np.ndarray, np.random.Generator], Tensor]:
+    network: ScBERTNetwork, tokens: sparse.csr_matrix, redraw: int, seed: int, parts: int = 1
+) -> Loss:
     """Cross-entropy over all bins asked for, hidden or not, as dist_pretrain.py has it."""
 
-    def loss(rows: np.ndarray, draws: np.random.Generator) -> Tensor:
+    def loss(rows: np.ndarray, draws: np.random.Generator) -> Iterator[Tensor]:
         network.redraw(redraw, seed)
-        some = masked(tokens[rows], draws)
-        said = guesses(network, some).float()
-        truth = torch.from_numpy(some.asked(some.chosen)).to(said.device)
-        return cross_entropy(said, truth, reduction="sum") / max(1, len(truth))
+        every = masked(tokens[rows], draws)
+        asked = max(1, int(every.chosen.sum()))
+        for here in parted(np.arange(len(rows)), parts):
+            some = every.part(here[0], here[-1] + 1)
+            said = guesses(network, some).float()
+            truth = torch.from_numpy(some.asked(some.chosen)).to(said.device)
+            yield cross_entropy(said, truth, reduction="sum") / asked
 
     return loss
 

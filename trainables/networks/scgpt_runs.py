@@ -25,6 +25,7 @@ from trainables.networks.training import (
     autocast,
     trainable,
 )
+from trainables.networks.training import parted as in_parts
 from trainables.protocols import Context, Metrics
 
 TOKENS_AT_ONCE = {"cpu": 2**13, "cuda": 2**17}
@@ -70,7 +71,7 @@ class Run:
                 said = self.network(*tensors(tokens, rows, device), want=want)
             return rows, {name: said[name].float().cpu().numpy() for name in want}
 
-        yield from asked(answer, tokens.lengths, device, self.ctx.cpus)
+        yield from asked(answer, tokens.lengths, device, self.ctx.cpus, self.ctx.parts)
 
     def of_cells(self, tokens: Tokens, output: str) -> np.ndarray:
         """cells x what the output gives for each."""
@@ -120,7 +121,8 @@ class Run:
                 "valid/accuracy": float(right),
             }
 
-        return self.trained(class_loss(self.network, *train), train[0], plan, rate, evaluate)
+        loss = class_loss(self.network, *train, self.ctx.parts)
+        return self.trained(loss, train[0], plan, rate, evaluate)
 
     def pretrain(
         self,
@@ -138,7 +140,7 @@ class Run:
             errors = [float(np.mean((answer - truth) ** 2)) for answer in said]
             return {"valid/loss": sum(errors), "valid/gep": errors[0], "valid/gepc": errors[1]}
 
-        loss = masked_loss(self.network, train, ratios, longest)
+        loss = masked_loss(self.network, train, ratios, longest, self.ctx.parts)
         return self.trained(loss, train, plan, rate, evaluate)
 
     def trained(
@@ -182,42 +184,45 @@ def groups(tokens: Tokens, rows: np.ndarray, device: torch.device) -> Iterator[n
     return parted(rows, tokens.lengths, TOKENS_AT_ONCE[device.type])
 
 
-def class_loss(network: nn.Module, tokens: Tokens, y: np.ndarray) -> Loss:
-    """The mean cross-entropy of a batch's classes."""
+def class_loss(network: nn.Module, tokens: Tokens, y: np.ndarray, parts: int = 1) -> Loss:
+    """The mean cross-entropy of a batch's classes; a term a part."""
     device = device_of(network)
 
-    def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-        total = torch.zeros((), device=device)
-        for some in groups(tokens, rows, device):
-            logits = network(*tensors(tokens, some, device), want=("cls_output",))["cls_output"]
-            truth = torch.from_numpy(y[some]).to(device)
-            total = total + F.cross_entropy(logits.float(), truth, reduction="sum")
-        return total / len(rows)
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> Iterator[Tensor]:
+        for part in in_parts(rows, parts):
+            total = torch.zeros((), device=device)
+            for some in groups(tokens, part, device):
+                logits = network(*tensors(tokens, some, device), want=("cls_output",))["cls_output"]
+                truth = torch.from_numpy(y[some]).to(device)
+                total = total + F.cross_entropy(logits.float(), truth, reduction="sum")
+            yield total / len(rows)
 
     return loss
 
 
 def masked_loss(
-    network: nn.Module, tokens: Tokens, ratios: tuple[float, ...], longest: int
+    network: nn.Module, tokens: Tokens, ratios: tuple[float, ...], longest: int, parts: int = 1
 ) -> Loss:
-    """The mean squared error at a batch's hidden values, of GEP and of GEPC, added.
+    """The mean squared error at a batch's hidden values, of GEP and of GEPC, added; a term a part.
 
     Genes beyond `longest` tokens and hidden values are drawn anew each time, as DataCollator does.
     """
     device = device_of(network)
 
-    def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+    def loss(rows: np.ndarray, rng: np.random.Generator) -> Iterator[Tensor]:
         batch = tokens.sampled(rows, longest, rng)
         hide = rng.random(batch.binned.nnz) < rng.choice(ratios)
-        masked, total = batch.masked(hide), torch.zeros((), device=device)
-        for some in groups(batch, np.arange(len(rows)), device):
-            ids, values, padding = tensors(masked, some, device)
-            truth = tensors(batch, some, device)[1]
-            said = network(ids, values, padding, want=GENERATIVE)
-            for name in GENERATIVE:
-                errors = (said[name].float() - truth) ** 2
-                total = total + (errors * (values == MASK_VALUE)).sum()
-        return total / max(int(hide.sum()), 1)
+        masked, hidden = batch.masked(hide), max(int(hide.sum()), 1)
+        for part in in_parts(np.arange(len(rows)), parts):
+            total = torch.zeros((), device=device)
+            for some in groups(batch, part, device):
+                ids, values, padding = tensors(masked, some, device)
+                truth = tensors(batch, some, device)[1]
+                said = network(ids, values, padding, want=GENERATIVE)
+                for name in GENERATIVE:
+                    errors = (said[name].float() - truth) ** 2
+                    total = total + (errors * (values == MASK_VALUE)).sum()
+            yield total / hidden
 
     return loss
 

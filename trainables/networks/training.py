@@ -15,7 +15,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from trainables.protocols import Metrics
 from trainables.seeds import random_state, stream
 
-Loss = Callable[[np.ndarray, np.random.Generator], Tensor]
-"""Rows of a batch, and a generator for what is drawn for them (masks), to their mean loss."""
+Loss = Callable[[np.ndarray, np.random.Generator], Iterable[Tensor]]
+"""Rows of a batch, and a generator for what is drawn for them (masks), to their mean loss, in terms
+that add up to it. One is let go of before the next is computed: more of them take less memory."""
 Rate = Callable[[int], float]
 """The learning rate of epoch or step 0, 1, 2, ..."""
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -181,10 +182,9 @@ class Training:
             words = f"{self.name} batch {number}.{i}.{rank}"
             torch.manual_seed(random_state(self.seed, f"{words} torch"))  # dropout
             mine = rows[start : start + self.plan.batch][rank::processes]
-            with autocast(self.device, self.plan.precision):
-                loss = self.loss(mine, stream(self.seed, words))
-            self.scaler.scale(loss / len(starts)).backward()
-            total += loss.detach()
+            for term in self.terms(self.loss(mine, stream(self.seed, words))):
+                self.scaler.scale(term / len(starts)).backward()
+                total += term.detach()
         self.scaler.unscale_(self.optimizer)
         average_gradients(self.module)
         if math.isfinite(self.plan.clip):
@@ -193,6 +193,16 @@ class Training:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return total
+
+    def terms(self, loss: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The terms of a loss, computed in mixed precision and handed out of it."""
+        left = iter(loss)
+        while True:
+            with autocast(self.device, self.plan.precision):
+                term = next(left, None)
+            if term is None:
+                return
+            yield term
 
     def order(self) -> np.ndarray:
         """The rows in this epoch's order; the first ones again where processes would be uneven."""
@@ -237,6 +247,15 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress, self.best = Progress(**state["progress"]), state["best"]
+
+
+def parted(rows: np.ndarray, parts: int) -> list[np.ndarray]:
+    """Rows in so many parts of about the same size, none of them empty.
+
+    >>> [part.tolist() for part in parted(np.arange(5), 3)], len(parted(np.arange(2), 3))
+    ([[0, 1], [2, 3], [4]], 2)
+    """
+    return np.array_split(rows, max(1, min(parts, len(rows))))
 
 
 def score(metrics: Metrics, best: str) -> float:

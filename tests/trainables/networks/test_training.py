@@ -19,6 +19,7 @@ from trainables.networks.training import (
     Training,
     autocast,
     exponential,
+    parted,
     seeded,
     usable,
     warmup_cosine,
@@ -101,7 +102,7 @@ def test_two_processes_do_what_one_does(tmp_path):
     assert same(one["weights"], two["weights"], 1e-5)
 
 
-def least_squares(plan, evaluate=None, **more):
+def least_squares(plan, evaluate=None, parts=1, **more):
     """A linear model of twelve rows; the rows of every pass, and the training."""
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(12, 3)))
@@ -112,7 +113,8 @@ def least_squares(plan, evaluate=None, **more):
 
     def loss(rows, draws):
         seen.append(rows.tolist())
-        return ((module(x[rows])[:, 0] - y[rows]) ** 2).mean()
+        for part in parted(rows, parts):
+            yield ((module(x[part])[:, 0] - y[part]) ** 2).sum() / len(rows)
 
     optimizer = torch.optim.SGD(module.parameters(), lr=99)
     rate = more.pop("rate", exponential(0.1, 1.0))
@@ -129,6 +131,16 @@ def test_accumulated_passes_are_one_large_batch():
     large.run()
     assert torch.allclose(small.module.weight, large.module.weight, rtol=1e-12)
     assert small.module.weight.abs().sum() > 0.1
+
+
+def test_a_batch_in_parts_is_the_same_batch():
+    whole, seen = least_squares(Plan(epochs=3, batch=5))
+    parts, seen_in_parts = least_squares(Plan(epochs=3, batch=5), parts=4)
+    told = [training.run().history for training in (whole, parts)]
+    assert torch.allclose(whole.module.weight, parts.module.weight, rtol=1e-12)
+    assert seen == seen_in_parts
+    for one, other in zip(*told, strict=True):
+        assert other == pytest.approx(one)
 
 
 def test_orders_are_drawn_anew_each_epoch_or_never():

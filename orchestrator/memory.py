@@ -1,0 +1,48 @@
+"""Memory that ran out: a second try with smaller forward passes, where the model can."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING
+
+from trainables import catalog
+
+if TYPE_CHECKING:
+    from orchestrator.records import Record
+    from trainables.trial import Trial
+
+PARTS = 4
+"""Into how many a forward pass is parted when one in a piece was too large."""
+WORDS = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch says in errors that are of no class of their own."""
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error tells of memory, the host's or a GPU's."""
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in WORDS)
+
+
+def told(reason: str, parts: int) -> str:
+    """The reason, with what was tried.
+
+    >>> told("Unable to allocate 8 GiB", parts=4)
+    'out of memory with every batch in 4 parts: Unable to allocate 8 GiB'
+    """
+    how = f" with every batch in {parts} parts" if parts > 1 else ""
+    return f"out of memory{how}: {reason}"
+
+
+def parts_for(trial: Trial, last: Record | None) -> int:
+    """Into how many a trial's forward passes are parted, by what its last try came to."""
+    short = last is not None and last["status"] == "out_of_memory"
+    return PARTS if short and catalog.card(trial.model).parts else 1
+
+
+def give_back() -> None:
+    """Let go of what a failed try still holds."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,133 @@
+"""Memory that runs out: once more in smaller parts where the model can, else an outcome."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.execute import execute
+from orchestrator.memory import PARTS
+from orchestrator.records import Ledger
+from trainables import catalog
+from trainables.trial import Trial
+
+MODELS = """
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from trainables.protocols import Card, Predictions
+
+@dataclass(frozen=True)
+class Large:
+    batch: int = 32
+    most: int = 8
+    how: str = "MemoryError"
+    card: ClassVar = Card(summary="has room for so many cells at a time", parts=True)
+    def fit_predict(self, train, valid, test, ctx):
+        if self.batch / ctx.parts > self.most:
+            if self.how == "MemoryError":
+                raise MemoryError(f"no room for {self.batch // ctx.parts} cells")
+            import torch
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return Predictions(test=np.full(test.n_obs, "a"), valid=np.full(valid.n_obs, "a"))
+
+@dataclass(frozen=True)
+class Stiff(Large):
+    card: ClassVar = Card(summary="the same, in one piece")
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Another package with these models."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "large_models.py").write_text(MODELS)
+    info = site / "large-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: large\nVersion: 1.0\n")
+    points = "[gauntlet.models]\nlarge = large_models:Large\nstiff = large_models:Stiff\n"
+    (info / "entry_points.txt").write_text(points)
+    return site
+
+
+@pytest.fixture
+def here(site, monkeypatch):
+    """These models in this process."""
+    monkeypatch.syspath_prepend(str(site))
+    catalog.plugins.cache_clear()
+    yield
+    catalog.plugins.cache_clear()
+    sys.modules.pop("large_models", None)
+
+
+def run(storage, model="large", **params):
+    """A trial, its record, and the records of its attempts."""
+    trial = Trial(model, "annotation", "toy", 0, model_params=params)
+    record = execute(trial, storage, code_version="test")
+    paths = sorted(storage.glob(f"records/*/{trial.id}.[0-9]*.json"))
+    return trial, record, [json.loads(path.read_text()) for path in paths]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("how", ["MemoryError", "torch"])
+def test_the_second_try_is_in_parts_and_both_are_recorded(tmp_path, how):
+    _, record, attempts = run(tmp_path, how=how)
+    assert (record["status"], record["parts"]) == ("ok", PARTS)
+    [first] = attempts
+    assert (first["status"], first["parts"]) == ("out_of_memory", 1)
+    assert first["reason"].startswith("out of memory: ")
+
+
+@pytest.mark.usefixtures("here")
+def test_there_is_one_more_try_not_two(tmp_path):
+    _, record, attempts = run(tmp_path, most=2)
+    assert record["status"] == "out_of_memory"
+    said = "out of memory with every batch in 4 parts: no room for 8 cells"
+    assert [attempt["reason"] for attempt in attempts] == [
+        "out of memory: no room for 32 cells",
+        said,
+    ]
+    assert record == attempts[-1]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_that_knows_no_parts_is_not_tried_again(tmp_path):
+    _, record, attempts = run(tmp_path, model="stiff")
+    assert record["reason"] == "out of memory: no room for 32 cells"
+    assert attempts == [record]
+
+
+@pytest.mark.usefixtures("here")
+def test_what_fits_is_in_one_piece(tmp_path):
+    _, record, attempts = run(tmp_path, batch=8)
+    assert (record["status"], record["parts"], attempts) == ("ok", 1, [])
+
+
+@pytest.mark.usefixtures("here")
+def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(tmp_path):
+    """Ray ends the process before a host has no memory left, so that no error is raised in it."""
+    from orchestrator.launch import Watcher
+
+    trial = Trial("large", "annotation", "toy", 0)
+    watcher = Watcher({trial.id: trial}, tmp_path, "test", lambda *told: None)
+    said = tmp_path / "error.txt"
+    said.write_text("ray.exceptions.OutOfMemoryError: Task was killed: node low on memory")
+    dead = SimpleNamespace(config={"trial": trial.id}, error_file=said, pickled_error_file=None)
+    watcher.on_trial_recover(0, [], dead)
+    watcher.on_trial_recover(0, [], dead)
+    [path] = tmp_path.glob("records/*/*.json")
+    assert json.loads(path.read_text())["status"] == "out_of_memory"
+    assert Ledger(tmp_path).last(trial.id)["parts"] == 1
+    assert execute(trial, tmp_path, code_version="test")["parts"] == PARTS
+
+
+def test_a_sweep_goes_on_in_parts(gauntlet, site, tmp_path):
+    (tmp_path / "large.py").write_text(
+        "from orchestrator import Sweep\n"
+        'SWEEP = Sweep(title="large", task="annotation", datasets=["toy"], seeds=range(2),\n'
+        '              models={"large": {}, "stiff": {}})\n'
+    )
+    words = ("run", tmp_path / "large.py", "--storage", tmp_path / "runs", "--json")
+    ran = json.loads(gauntlet(*words, expect=1, PYTHONPATH=str(site)).stdout)
+    assert ran["statuses"] == {"ok": 2, "out_of_memory": 2}
