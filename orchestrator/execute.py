@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,6 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
         report(metrics)
 
     card = catalog.card(trial.model)
-    checkpoints = checkpoints_of(storage, trial.id)
-    checkpoints.mkdir(parents=True, exist_ok=True)
     ctx = Context(
         seed=trial.seed,
         scratch=scratch,
@@ -104,7 +103,7 @@ def attempt(trial: Trial, storage: Path, scratch: Path, report: Callable[[Metric
         device=device(card),
         cpus=card.cpus,
         trial=trial.id,
-        checkpoints=checkpoints,
+        checkpoints=checkpoints_of(storage, trial.id),
         report=progress,
         saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
@@ -265,12 +264,10 @@ def log_to(path: Path) -> Iterator[None]:
 def threads(cpus: int) -> Iterator[None]:
     """As many BLAS and OpenMP threads as the trial was given cores: sums then round the same way
     alone and among others. Libraries that the trial is the first to load read their environment."""
-    from threadpoolctl import threadpool_limits
-
     asked = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(cpus)
     try:
-        with threadpool_limits(limits=cpus):
+        with thread_pools(len(sys.modules)).limit(limits=cpus):
             if torch := sys.modules.get("torch"):
                 torch.set_num_threads(cpus)  # its own number stands above OpenMP's
             yield
@@ -278,6 +275,14 @@ def threads(cpus: int) -> Iterator[None]:
         os.environ.pop("OMP_NUM_THREADS")
         if asked is not None:
             os.environ["OMP_NUM_THREADS"] = asked
+
+
+@lru_cache(maxsize=1)
+def thread_pools(loaded: int) -> Any:
+    """The libraries that have threads; looked for anew when more modules are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def save_table(path: Path, table: pd.DataFrame) -> None:

@@ -6,12 +6,14 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.mlflow_tables import Told, known, tables_of, write_new
 from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
 from trainables.leases import waited_for
 
@@ -31,6 +33,8 @@ TRIALS = "gauntlet.trials"
 """Tags of an experiment, numbered: the ids of the sweep's trials in their order, one after another.
 A sweep that is planned anew may leave trials out; their runs stay, and are not in its table."""
 ID, LONGEST_TAG, MOST_AT_ONCE = 16, 4800, 900
+REST = 5
+"""So many times as long as a pass took, the next one waits."""
 ENDED = {"ok": "FINISHED", "not_applicable": "FINISHED", "pruned": "KILLED"}
 
 
@@ -77,14 +81,55 @@ class Syncer:
             return 0
         experiment = self.experiment(client, manifest)
         self.tell_trials(client, experiment, manifest["trials"])
-        present = runs_by_trial(client, experiment)
-        for record in new:
-            run = present.get(record["trial_id"])
-            row = about(record, self.sweep, manifest["trials"])
+        rows = {r["trial_id"]: about(r, self.sweep, manifest["trials"]) for r in new}
+        old = self.write_new(client, experiment, new, rows)
+        present = runs_by_trial(client, experiment) if old else {}
+        for record in old:
+            run, row = present.get(record["trial_id"]), rows[record["trial_id"]]
             if run is None or not shows(run, record, row):
                 self.write(client, experiment, record, run, row)
-            self.mirrored[record["trial_id"]] = record["status"]
+        self.mirrored |= {record["trial_id"]: record["status"] for record in new}
         return len(new)
+
+    def write_new(
+        self, client: MlflowClient, experiment: str, records: list[Record], rows: dict[str, Any]
+    ) -> list[Record]:
+        """Write many runs at once where MLflow is a database; the records that this left out."""
+        engine = tables_of(client, experiment)
+        if engine is None:
+            return records
+        there = known(engine, experiment, rows)
+        new = [record for record in records if record["trial_id"] not in there]
+        told = [self.told(record, rows[record["trial_id"]]) for record in new]
+        write_new(client, engine, experiment, told)
+        return [record for record in records if record["trial_id"] in there]
+
+    def told(self, record: Record, row: dict[str, Any]) -> Told:
+        """A record as a run of MLflow's."""
+        trial = record["trial"]
+        steps = enumerate([*record["history"], record["metrics"]])
+        kept = self.storage / "artifacts" / record["trial_id"]
+        files = [path for path in kept.rglob("*") if path.is_file()]
+        return Told(
+            name=run_name(record),
+            started=millis(record["started_at"]),
+            ended=millis(record["ended_at"]),
+            status=ENDED.get(record["status"], "FAILED"),
+            tags=tags_of(record, self.sweep)
+            | {ROW: json.dumps(row), METRICS: json.dumps(list(record["metrics"]))},
+            params={key: str(value) for key, value in params_of(record).items()},
+            metrics=[(key, float(v), step) for step, d in steps for key, v in d.items()],
+            dataset={
+                "name": trial["dataset"],
+                "digest": trial["dataset_sha256"][:36],
+                "source_type": "gauntlet",
+                "source": json.dumps({"sha256": trial["dataset_sha256"]}),
+            },
+            artifacts={
+                "config.json": json.dumps(trial, indent=1),
+                **{str(path.relative_to(kept)): path for path in files},
+            },
+        )
 
     def client(self) -> MlflowClient:
         """A client of the tracking store, which it creates on first use."""
@@ -127,24 +172,19 @@ class Syncer:
         what MLflow shows as a run's metrics is what the record says."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = tags_of(record, self.sweep)
+        told = self.told(record, row)
         if run is None:
-            run = client.create_run(
-                experiment, millis(record["started_at"]), tags, run_name(record)
-            )
+            first = tags_of(record, self.sweep)
+            run = client.create_run(experiment, told.started, first, told.name)
         run_id = run.info.run_id
-        ended = millis(record["ended_at"])
-        steps = [(step, values) for step, values in enumerate(record["history"])]
-        metrics = [Metric(k, float(v), ended, step) for step, d in steps for k, v in d.items()]
-        metrics += [Metric(k, v, ended, len(steps)) for k, v in record["metrics"].items()]
-        params = [Param(k, str(v)) for k, v in params_of(record).items()]
-        tags |= {ROW: json.dumps(row), METRICS: json.dumps(list(record["metrics"]))}
-        client.log_batch(run_id, [], params, [RunTag(key, value) for key, value in tags.items()])
+        metrics = [Metric(key, value, told.ended, step) for key, value, step in told.metrics]
+        params = [Param(key, value) for key, value in told.params.items()]
+        client.log_batch(run_id, [], params, [RunTag(k, v) for k, v in told.tags.items()])
         for i in range(0, len(metrics), MOST_AT_ONCE):
             client.log_batch(run_id, metrics[i : i + MOST_AT_ONCE])
-        client.log_inputs(run_id, datasets=[dataset_of(record)])
+        client.log_inputs(run_id, datasets=[dataset_of(told)])
         self.write_artifacts(client, run_id, record)
-        client.set_terminated(run_id, ENDED.get(record["status"], "FAILED"), ended)
+        client.set_terminated(run_id, told.status, told.ended)
 
     def write_artifacts(self, client: MlflowClient, run_id: str, record: Record) -> None:
         """The trial spelled out, and everything it saved."""
@@ -266,14 +306,11 @@ def params_of(record: Record) -> dict[str, Any]:
     }
 
 
-def dataset_of(record: Record) -> Any:
+def dataset_of(told: Told) -> Any:
     """The data set as MLflow's own kind of input."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    trial = record["trial"]
-    source = json.dumps({"sha256": trial["dataset_sha256"]})
-    dataset = Dataset(trial["dataset"], trial["dataset_sha256"][:36], "gauntlet", source)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])
+    return DatasetInput(Dataset(**told.dataset), [InputTag("mlflow.data.context", "evaluation")])
 
 
 def millis(moment: str) -> int:
@@ -302,8 +339,12 @@ class Mirroring:
         self.once()
 
     def keep_up(self) -> None:
-        while not self.over.wait(self.every):
+        pause = self.every
+        while not self.over.wait(pause):
+            began = time.monotonic()
             self.once()
+            # a look at many runs comes seldom, so that looking takes a small part of the time
+            pause = max(self.every, REST * (time.monotonic() - began))
 
     def once(self) -> None:
         """One pass. An outage is remembered in words; the next pass tries everything again."""
