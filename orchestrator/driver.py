@@ -8,16 +8,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.cluster import CODE_VERSION
+from orchestrator.costs import Makespan, learned, makespan
 from orchestrator.execute import Done, record_of
 from orchestrator.mirroring import Mirroring
 from orchestrator.planning import Plan, plan, stages, with_needs
-from orchestrator.records import SETTLED, Ledger, Record, read_manifest, write_manifest
+from orchestrator.records import (
+    SETTLED,
+    Ledger,
+    Record,
+    keep_makespan,
+    now,
+    read_manifest,
+    write_manifest,
+)
 from orchestrator.storage import bucket_of, leases, opened, store
 from orchestrator.sweep import Sweep, model_of
 from orchestrator.tracking import Syncer
@@ -44,6 +53,8 @@ class Ran:
     interrupted: bool
     untracked: str
     """Why MLflow does not show everything yet, or ""."""
+    makespan: Makespan | None = None
+    """How long the trials were to take and did; None where none was to run."""
 
     @property
     def unfinished(self) -> int:
@@ -166,10 +177,10 @@ def carry_out(
     """Run what is missing, mirror everything, and say what came of it."""
     started = time.perf_counter()
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
-    ran, interrupted = 0, False
+    ran, interrupted, took = 0, False, None
     if missing:
         display.begin(job.trials, missing)
-        ran, interrupted = go(job, missing, display, mirroring, max_concurrent)
+        ran, interrupted, took = go(job, missing, display, mirroring, max_concurrent)
     else:
         mirroring.once()
     records = Ledger(job.storage).current([trial.id for trial in job.trials])
@@ -181,6 +192,7 @@ def carry_out(
         seconds=round(time.perf_counter() - started, 1),
         interrupted=interrupted,
         untracked=mirroring.trouble,
+        makespan=took,
     )
 
 
@@ -230,15 +242,18 @@ def go(
     display: Display,
     mirroring: Mirroring,
     max_concurrent: int | None,
-) -> tuple[int, bool]:
-    """Run trials on Ray, shown as they go: how many, and whether Ctrl-C left some to do."""
-    from orchestrator.launch import connected, launch
+) -> tuple[int, bool, Makespan | None]:
+    """Run trials on Ray, shown as they go: how many, whether Ctrl-C left some to do, and how long
+    all were to take and did. The last is kept beside the sweep's manifest."""
+    from orchestrator.launch import connected, launch, room
 
     ran: set[str] = set()
     ended: set[str] = set()
+    moments: list[float] = []
 
     def watch(what: str, trial: Trial, record: Record | None) -> None:
         ran.add(trial.id)
+        moments[1:] = [time.monotonic()]
         if record is not None:
             ended.add(trial.id)
         display.watch(what, trial, record)
@@ -260,12 +275,17 @@ def go(
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
         with connected(job.address), closing(display), mirroring:
+            expected = makespan(trials, learned(job.storage), *room(trials, max_concurrent))
             whole = all(
                 shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
             )
     except KeyboardInterrupt:
-        return len(ran), True
-    return len(ran), not whole
+        return len(ran), True, None
+    if not whole or not moments:
+        return len(ran), not whole, None
+    took = replace(expected, actual=round(moments[-1] - moments[0], 2))
+    keep_makespan(job.storage, job.sweep, {"ended_at": now(), "trials": len(ran), **asdict(took)})
+    return len(ran), False, took
 
 
 def shared_out(

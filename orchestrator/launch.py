@@ -7,7 +7,9 @@ import gc
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +27,15 @@ for key, value in QUIET.items():
 import ray
 from ray import cloudpickle, tune
 
-from orchestrator.execute import execute, lost
+from orchestrator.dealer import Dealer, Watch
+from orchestrator.dealing import PATIENCE
+from orchestrator.execute import execute
 from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
-from orchestrator.memory import parts_for
-from orchestrator.records import Ledger, Record
 from orchestrator.storage import opened, shown
 from orchestrator.trouble import CannotWrite, in_words
 from trainables.trial import Trial
 
-LOST_WORKERS = 2
-"""How often a trial whose worker died is started again. Errors of a trial itself are recorded at
-once and never retried: they would only happen again."""
-
 Note = Callable[[str], None]
-Watch = Callable[[str, Trial, Record | None], None]
-"""Told ("started" | "ended", trial, its record once it has ended)."""
 
 
 def launch(
@@ -55,16 +51,20 @@ def launch(
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
-    Raises ValueError for a trial that no machine can hold, of those that are there and those that
-    may still come to the `cluster`, and CannotWrite where the storage fails. What runs without the
-    GPU that it asks for is told to `note`.
+    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free. Raises
+    ValueError for a trial that no machine can hold, of those that are there and those that may
+    still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
+    that it asks for is told to `note`.
     """
     table = {trial.id: trial for trial in trials}
     there, models = machines(), {trial.model for trial in trials}
     refuse_what_never_fits(models, there, cluster=cluster)
     if lacking := without_gpu(models, there):
         note(f"no machine here has a GPU; without one will run: {', '.join(lacking)}")
-    watcher = Watcher(table, storage, code_version, watch)
+    wanted = {model: given(model, there) for model in models}
+    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent)
+    watcher = Watcher(dealer)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
     # Tune's own state, which resuming never reads: the records say what is done
     with tempfile.TemporaryDirectory(
         prefix="gauntlet-tune-", ignore_cleanup_errors=True
@@ -72,26 +72,21 @@ def launch(
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    run_one,
-                    table=table,
+                    run_handful,
+                    table=[ray.put(table)],
                     storage=shown(storage.resolve()),
                     code_version=code_version,
                     time_limit=time_limit,
                 ),
-                lambda config: tune.PlacementGroupFactory(
-                    [given(table[config["trial"]].model, there)]
-                ),
+                lambda config: tune.PlacementGroupFactory([wanted[config["model"]]]),
             ),
-            param_space={"trial": tune.grid_search(list(table))},
-            tune_config=tune.TuneConfig(
-                reuse_actors=True, max_concurrent_trials=max_concurrent or 0
-            ),
+            tune_config=tune.TuneConfig(search_alg=dealer, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[watcher],
-                failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+                failure_config=tune.FailureConfig(max_failures=0),  # the dealer tries again
             ),
         )
         try:
@@ -102,27 +97,44 @@ def launch(
             raise
 
 
-def run_one(
-    config: dict[str, Any], table: dict, storage: str, code_version: str, time_limit: float | None
+def room(
+    trials: Sequence[Trial], max_concurrent: int | None
+) -> tuple[Callable[[Trial], dict[str, float]], dict[str, float]]:
+    """What each trial takes of the connected Ray, and what is there to take."""
+    there = machines()
+    wanted = {model: given(model, there) for model in {trial.model for trial in trials}}
+    at_once = {"at once": float(max_concurrent)} if max_concurrent else {}
+    return lambda t: wanted[t.model] | {"at once": 1.0}, ray.cluster_resources() | at_once
+
+
+def run_handful(
+    config: dict[str, Any], table: list, storage: str, code_version: str, time_limit: float | None
 ) -> None:
-    """The trainable: one trial, on a worker that stays warm for the next."""
+    """The trainable: some trials one after the other, on a worker that stays warm for the next.
+
+    What takes much longer than was predicted ends early, and the dealer deals the rest anew.
+    """
+    trials, started = fetched(table[0]), time.monotonic()
     with in_words(Path(storage)):
-        record = execute(
-            table[config["trial"]],
-            opened(storage),
-            code_version=code_version,
-            report=tune.report,
-            time_limit=time_limit,
-        )
-    tune.report({"status": record["status"]})
+        home = opened(storage)
+        for trial_id in config["trials"]:
+            execute(trials[trial_id], home, code_version=code_version, time_limit=time_limit)
+            if time.monotonic() - started > PATIENCE:
+                break
+    tune.report({"trials": len(config["trials"])})
+
+
+@lru_cache(maxsize=1)
+def fetched(table: ray.ObjectRef) -> dict[str, Trial]:
+    """The trials of a sweep, once for each worker."""
+    return ray.get(table)
 
 
 class Watcher(tune.Callback):
-    """Tells what Tune sees, and writes the record that a lost worker no longer could."""
+    """Tells the dealer what only Tune's callbacks hear."""
 
-    def __init__(self, table: dict[str, Trial], storage: Path, code_version: str, watch: Watch):
-        self.table, self.ledger = table, Ledger(storage)
-        self.code_version, self.watch = code_version, watch
+    def __init__(self, dealer: Dealer):
+        self.dealer = dealer
         self.trouble: CannotWrite | None = None
         """What a worker said of the storage: no other trial would fare better."""
 
@@ -131,29 +143,11 @@ class Watcher(tune.Callback):
         return {}
 
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
-        self.watch("started", self.table[trial.config["trial"]], None)
-
-    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
-        ours = self.table[trial.config["trial"]]
-        self.watch("ended", ours, self.ledger.last(ours.id))
-
-    def on_trial_recover(self, iteration, trials, trial, **info) -> None:
-        """Its worker is gone, and Tune starts it again."""
-        self.stop_for_storage(trial)
-        ours = self.table[trial.config["trial"]]
-        reason = last_line(trial)
-        if "OutOfMemory" in reason and parts_for(ours, self.ledger.last(ours.id)) == 1:
-            self.ledger.commit(lost(ours, reason, self.code_version))
+        self.dealer.begin(trial.trial_id)
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
         self.stop_for_storage(trial)
-        if trial.num_failures <= LOST_WORKERS:
-            return  # Tune starts it again
-        ours = self.table[trial.config["trial"]]
-        reason = f"its worker died {trial.num_failures} times: {last_line(trial)}"
-        parts = parts_for(ours, self.ledger.last(ours.id))
-        self.ledger.commit(lost(ours, reason, self.code_version, parts))
-        self.watch("ended", ours, self.ledger.last(ours.id))
+        self.dealer.collect(trial.trial_id, died_of=last_line(trial))
 
     def stop_for_storage(self, trial: Any) -> None:
         """Raise CannotWrite, and so end Tune, where that is what the worker said."""
@@ -180,6 +174,8 @@ def connected(address: str | None = None) -> Iterator[None]:
     """Ray, quietly: a local one for as long as this lasts, or the cluster at `address`."""
     for name in ("ray", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # which handfuls "did not complete": what became of their trials, the records say
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield
         return

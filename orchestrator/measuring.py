@@ -8,7 +8,9 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -43,12 +45,10 @@ def peak_memory_mb() -> float:
 def threads(cpus: int) -> Iterator[None]:
     """As many BLAS and OpenMP threads as the trial was given cores: sums then round the same way
     alone and among others. Libraries that the trial is the first to load read their environment."""
-    from threadpoolctl import threadpool_limits
-
     asked = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(cpus)
     try:
-        with threadpool_limits(limits=cpus):
+        with thread_pools(len(sys.modules)).limit(limits=cpus):
             if torch := sys.modules.get("torch"):
                 torch.set_num_threads(cpus)  # its own number stands above OpenMP's
             yield
@@ -56,3 +56,11 @@ def threads(cpus: int) -> Iterator[None]:
         os.environ.pop("OMP_NUM_THREADS")
         if asked is not None:
             os.environ["OMP_NUM_THREADS"] = asked
+
+
+@lru_cache(maxsize=1)
+def thread_pools(loaded: int) -> Any:
+    """The libraries that have threads; looked for anew when more modules are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from orchestrator.tracking import Syncer
+
+REST = 5
+"""So many times as long as a pass took, the next one waits: it takes a small part of the time."""
 
 
 class Mirroring:
@@ -33,8 +37,11 @@ class Mirroring:
         self.once()
 
     def keep_up(self) -> None:
-        while not self.over.wait(self.every):
+        pause = self.every
+        while not self.over.wait(pause):
+            began = time.monotonic()
             self.once()
+            pause = max(self.every, REST * (time.monotonic() - began))
 
     def once(self) -> None:
         """One pass. An outage is remembered in words; the next pass tries everything again."""

@@ -6,10 +6,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.records import Ledger, manifests, now
 from orchestrator.storage import opened
 from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
@@ -56,45 +57,46 @@ class Plan:
         }
 
     def estimate(self) -> dict[str, Any]:
-        """Wall seconds of what is to run, all trials together, by this storage's own records.
+        """Wall seconds of what is to run, all trials together, by this storage's own records, with
+        the bounds of a 90 % interval.
 
-        `unknown` counts trials that nothing recorded resembles.
+        `unknown` counts trials of models that were never run; they are in no sum.
         """
+        groups = Counter(name(trial) for trial in self.to_run)
         costs = self.costs()
-        known = [seconds for seconds in costs.values() if seconds is not None]
-        basis = "mean wall seconds of this storage's records" if known else "no records yet"
-        unknown = len(costs) - len(known)
-        return {"trial_seconds": round(sum(known), 1), "unknown": unknown, "basis": basis}
+        one = {name(trial): costs[trial.id] for trial in self.to_run}
+        known = [(cost, groups[like]) for like, cost in one.items() if cost is not None]
+        total, low, high = together(known)
+        numbers = {"trial_seconds": total, "low": low, "high": high}
+        bases = sorted({cost.basis for cost, _ in known})
+        return {
+            **{key: round(seconds, 1) for key, seconds in numbers.items()},
+            "unknown": len(self.to_run) - sum(n for _, n in known),
+            "basis": f"records of {', of '.join(bases)}" if known else "no records yet",
+        }
 
-    def costs(self) -> dict[str, float | None]:
-        """What each trial to run may take, by its id: the mean of its like, None if there is none.
+    @cached_property
+    def known(self) -> Costs:
+        """What the storage's records say of costs."""
+        return learned(self.storage)
 
-        Alike are trials of one model, data set and fraction, else of one model.
-        """
-        exact, loose = defaultdict(list), defaultdict(list)
-        known = Ledger(self.storage).settled_ids() if self.to_run else set()
-        for record in Ledger(self.storage).current(known):
-            trial, seconds = record["trial"], record["cost"]["wall_s"]
-            key = (trial["model"], trial["dataset_sha256"], trial["task_params"]["fraction"])
-            exact[key].append(seconds)
-            loose[trial["model"]].append(seconds)
-        found: dict[str, float | None] = {}
+    def costs(self) -> dict[str, Cost | None]:
+        """What each trial to run may take, by its id; None where nothing is known of its model."""
+        like: dict[Any, Cost | None] = {}
         for trial in self.to_run:
-            key = (trial.model, trial.dataset_sha256, trial.fraction)
-            seconds = exact.get(key) or loose.get(trial.model)
-            found[trial.id] = mean(seconds) if seconds else None
-        return found
+            if name(trial) not in like:
+                like[name(trial)] = self.known.of(trial)
+        return {trial.id: like[name(trial)] for trial in self.to_run}
 
     def longest_first(self) -> list[Trial]:
         """The trials to run: those of unknown cost, then the longest, so that none ends alone."""
         costs = self.costs()
-        unknown = float("inf")
 
-        def cost(trial: Trial) -> float:
-            seconds = costs[trial.id]
-            return unknown if seconds is None else seconds
+        def seconds(trial: Trial) -> float:
+            cost = costs[trial.id]
+            return float("inf") if cost is None else cost.seconds
 
-        return sorted(self.to_run, key=cost, reverse=True)
+        return sorted(self.to_run, key=seconds, reverse=True)
 
     def analysis(self) -> dict[str, Any]:
         """The comparisons, and the rule by which seeds are added if they are, with one hash."""

@@ -67,6 +67,11 @@ class Ledger:
         fresh(self.storage, "records/")
         return Counter(path.name.partition(".")[0] for path in self.root.glob("??/[!.]*.json"))
 
+    def tries_of(self, trial_id: str) -> int:
+        """The same of one trial."""
+        fresh(self.storage, f"{name_of(trial_id)}.")
+        return len(list((self.root / trial_id[:2]).glob(f"{trial_id}.*json")))
+
     def last(self, trial_id: str) -> Record | None:
         """The record that stands, else the last failed attempt, else nothing."""
         fresh(self.storage, f"{name_of(trial_id)}.")
@@ -83,7 +88,19 @@ class Ledger:
     def current(self, trial_ids: Iterable[str]) -> list[Record]:
         """What is known of each trial, in the order of the ids; unknown ones are left out."""
         fresh(self.storage, "records/")
-        return [record for i in trial_ids if (record := self.last_here(i)) is not None]
+        return [json.loads(path.read_bytes()) for path in self.files(trial_ids).values()]
+
+    def files(self, trial_ids: Iterable[str]) -> dict[str, Path]:
+        """The file of the record that stands, else of the last failed attempt, in the order of the
+        ids; each folder is looked at once."""
+        wanted = list(trial_ids)
+        attempts: dict[str, tuple[float, Path]] = {}
+        for folder in {i[:2] for i in wanted}:
+            for path in (self.root / folder).glob("[!.]*.json"):
+                i, _, attempt = path.stem.partition(".")
+                found = (float(attempt or "inf"), path)
+                attempts[i] = max(found, attempts.get(i, found))
+        return {i: attempts[i][1] for i in wanted if i in attempts}
 
 
 def name_of(trial_id: str) -> str:
@@ -134,6 +151,12 @@ def manifests(storage: Path, sweep: str) -> list[dict[str, Any]]:
     """Every manifest that a sweep ever had, the oldest first."""
     paths = sorted(manifests_of(storage, sweep).glob("*.json"))
     return [json.loads(path.read_text()) for path in paths]
+
+
+def keep_makespan(storage: Path, sweep: str, told: dict[str, Any]) -> None:
+    """Add a line to what a sweep's runs were predicted to take, and took."""
+    with (storage / "sweeps" / slug(sweep) / "makespans.jsonl").open("a") as file:
+        file.write(json.dumps(told) + "\n")
 
 
 def recorded_sweeps(storage: Path) -> list[str]:

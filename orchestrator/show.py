@@ -223,7 +223,8 @@ def plan_summary(summary: Facts) -> None:
     """A plan in a few lines."""
     estimate = summary["estimate"]
     seconds, unknown = estimate["trial_seconds"], estimate["unknown"]
-    cost = f"{seconds:g} trial seconds" + (
+    between = f" ({estimate['low']:g} to {estimate['high']:g})" if seconds else ""
+    cost = f"{seconds:g} trial seconds{between}" + (
         f", and {unknown} trials of unknown cost" * (unknown > 0)
     )
     drawn = {
@@ -408,6 +409,14 @@ def ending(
         f" of {ran.planned} planned {counts or 'none has run'}",
         highlight=False,
     )
+    if (took := ran.makespan) is not None and took.predicted:
+        besides = f", and {took.unknown} of unknown cost" * (took.unknown > 0)
+        console.print(
+            f"trials took {took.actual:.0f} s; predicted {took.predicted:.0f}"
+            f" ({took.low:.0f} to {took.high:.0f}){besides}",
+            style="dim",
+            highlight=False,
+        )
     place = "" if storage == DEFAULT_STORAGE else f" --storage {storage}"
     if page is not None:
         console.print(f"report  {page}", highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.mlflow_tables import Told, known, tables_of, write_new
 from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
 from orchestrator.storage import fresh, leases
 from trainables.leases import waited_for
@@ -82,17 +83,61 @@ class Syncer:
             return 0
         experiment = self.experiment(client, manifest)
         self.tell_trials(client, experiment, manifest["trials"])
-        present = all_runs(client, experiment)
-        for record in new:
+        rows = {r["trial_id"]: about(r, self.sweep, manifest["trials"]) for r in new}
+        old = self.write_new(client, experiment, new, rows)
+        left = {record["trial_id"] for record in old}
+        self.mirrored |= {r["trial_id"]: r["status"] for r in new if r["trial_id"] not in left}
+        present = all_runs(client, experiment) if old else {}
+        for record in old:
             runs = present.get(record["trial_id"], [])
             for other in runs[1:]:
                 client.delete_run(other.info.run_id)
-            run = runs[0] if runs else None
-            row = about(record, self.sweep, manifest["trials"])
+            run, row = runs[0] if runs else None, rows[record["trial_id"]]
             if run is None or not shows(run, record, row):
                 self.write(client, experiment, record, run, row)
             self.mirrored[record["trial_id"]] = record["status"]
         return len(new)
+
+    def write_new(
+        self, client: MlflowClient, experiment: str, records: list[Record], rows: dict[str, Any]
+    ) -> list[Record]:
+        """Write many runs at once where MLflow is a database; the records that this left out."""
+        engine = tables_of(client, experiment)
+        if engine is None:
+            return records
+        there = known(engine, experiment, rows)
+        new = [record for record in records if record["trial_id"] not in there]
+        told = [self.told(record, rows[record["trial_id"]]) for record in new]
+        write_new(client, engine, experiment, told)
+        return [record for record in records if record["trial_id"] in there]
+
+    def told(self, record: Record, row: dict[str, Any]) -> Told:
+        """A record as a run of MLflow's."""
+        trial = record["trial"]
+        steps = enumerate([*record["history"], record["metrics"]])
+        kept = self.storage / "artifacts" / record["trial_id"]
+        fresh(self.storage, f"artifacts/{record['trial_id']}/")
+        files = [path for path in kept.rglob("*") if path.is_file()]
+        return Told(
+            name=run_name(record),
+            started=millis(record["started_at"]),
+            ended=millis(record["ended_at"]),
+            status=ENDED.get(record["status"], "FAILED"),
+            tags=tags_of(record, self.sweep)
+            | {ROW: json.dumps(row), METRICS: json.dumps(list(record["metrics"]))},
+            params={key: str(value) for key, value in params_of(record).items()},
+            metrics=[(key, float(v), step) for step, d in steps for key, v in d.items()],
+            dataset={
+                "name": trial["dataset"],
+                "digest": trial["dataset_sha256"][:36],
+                "source_type": "gauntlet",
+                "source": json.dumps({"sha256": trial["dataset_sha256"]}),
+            },
+            artifacts={
+                "config.json": json.dumps(trial, indent=1),
+                **{str(path.relative_to(kept)): path for path in files},
+            },
+        )
 
     def client(self) -> MlflowClient:
         """A client of the tracking store, which it creates on first use."""
@@ -137,24 +182,19 @@ class Syncer:
         what MLflow shows as a run's metrics is what the record says."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = tags_of(record, self.sweep)
+        told = self.told(record, row)
         if run is None:
-            run = client.create_run(
-                experiment, millis(record["started_at"]), tags, run_name(record)
-            )
+            first = tags_of(record, self.sweep)
+            run = client.create_run(experiment, told.started, first, told.name)
         run_id = run.info.run_id
-        ended = millis(record["ended_at"])
-        steps = [(step, values) for step, values in enumerate(record["history"])]
-        metrics = [Metric(k, float(v), ended, step) for step, d in steps for k, v in d.items()]
-        metrics += [Metric(k, v, ended, len(steps)) for k, v in record["metrics"].items()]
-        params = [Param(k, str(v)) for k, v in params_of(record).items()]
-        tags |= {ROW: json.dumps(row), METRICS: json.dumps(list(record["metrics"]))}
-        client.log_batch(run_id, [], params, [RunTag(key, value) for key, value in tags.items()])
+        metrics = [Metric(key, value, told.ended, step) for key, value, step in told.metrics]
+        params = [Param(key, value) for key, value in told.params.items()]
+        client.log_batch(run_id, [], params, [RunTag(k, v) for k, v in told.tags.items()])
         for i in range(0, len(metrics), MOST_AT_ONCE):
             client.log_batch(run_id, metrics[i : i + MOST_AT_ONCE])
-        client.log_inputs(run_id, datasets=[dataset_of(record)])
+        client.log_inputs(run_id, datasets=[dataset_of(told)])
         self.write_artifacts(client, run_id, record)
-        client.set_terminated(run_id, ENDED.get(record["status"], "FAILED"), ended)
+        client.set_terminated(run_id, told.status, told.ended)
 
     def write_artifacts(self, client: MlflowClient, run_id: str, record: Record) -> None:
         """The trial spelled out, and everything it saved."""
@@ -163,7 +203,6 @@ class Syncer:
             config.write_text(json.dumps(record["trial"], indent=1))
             client.log_artifact(run_id, str(config))
         kept = self.storage / "artifacts" / record["trial_id"]
-        fresh(self.storage, f"artifacts/{record['trial_id']}/")
         if kept.exists():
             client.log_artifacts(run_id, str(kept))
 
@@ -283,14 +322,11 @@ def params_of(record: Record) -> dict[str, Any]:
     }
 
 
-def dataset_of(record: Record) -> Any:
+def dataset_of(told: Told) -> Any:
     """The data set as MLflow's own kind of input."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    trial = record["trial"]
-    source = json.dumps({"sha256": trial["dataset_sha256"]})
-    dataset = Dataset(trial["dataset"], trial["dataset_sha256"][:36], "gauntlet", source)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "evaluation")])
+    return DatasetInput(Dataset(**told.dataset), [InputTag("mlflow.data.context", "evaluation")])
 
 
 def millis(moment: str) -> int:

@@ -26,6 +26,7 @@ STARTS_RAY = ("orchestrator", "benchmarks", "cluster", "chaos")
 """Folders of tests."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
     """All that starts Ray runs in one worker, and first, as it takes longest.
 

@@ -1,9 +1,11 @@
 """Every benchmark runs on a few cells and ends in a table with ours, the peer and the ratio."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainables.networks import scgpt_authors
@@ -34,3 +36,17 @@ def test_tokens_are_compared_with_the_authors_loops():
     bins = "bins, DataCollator" if scgpt_authors.installed() else "bins are left out"
     for word in ("ours", "peer", "ratio", "ranks, tokenize_loom", bins):
         assert word in done.stdout
+
+
+def test_a_simulated_cluster_ends_near_its_lower_bound_though_nodes_are_lost(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    simulate = importlib.import_module("simulate")
+    rng = np.random.default_rng(0)
+    drawn = simulate.made_up(4000, 20, 0.4, 0.3, rng)
+    calm = simulate.replay(*drawn, simulate.Cluster(20, 5), rng)
+    assert 1 <= calm.makespan / calm.bound < 1.1
+    assert calm.lost == 0
+    stormy = simulate.replay(*drawn, simulate.Cluster(20, 5, between_losses=20_000), rng)
+    assert stormy.lost > 0
+    assert stormy.makespan > calm.makespan
+    assert stormy.makespan / stormy.bound < 1.2

@@ -105,17 +105,23 @@ def test_what_fits_is_in_one_piece(tmp_path):
 
 
 @pytest.mark.usefixtures("here")
-def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(tmp_path):
+def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
+    tmp_path, monkeypatch
+):
     """Ray ends the process before a host has no memory left, so that no error is raised in it."""
-    from orchestrator.launch import Watcher
+    from orchestrator.launch import Dealer, Watcher
 
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     trial = Trial("large", "annotation", "toy", 0)
-    watcher = Watcher({trial.id: trial}, tmp_path, "test", lambda *told: None)
+    needs = {"large": {"CPU": 1.0}}
+    dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None)
+    watcher = Watcher(dealer)
     said = tmp_path / "error.txt"
     said.write_text("ray.exceptions.OutOfMemoryError: Task was killed: node low on memory")
-    dead = SimpleNamespace(config={"trial": trial.id}, error_file=said, pickled_error_file=None)
-    watcher.on_trial_recover(0, [], dead)
-    watcher.on_trial_recover(0, [], dead)
+    for name in ("first", "second"):
+        assert dealer.suggest(name)["trials"] == [trial.id]
+        dead = SimpleNamespace(trial_id=name, error_file=said, pickled_error_file=None)
+        watcher.on_trial_error(0, [], dead)
     [path] = tmp_path.glob("records/*/*.json")
     assert json.loads(path.read_text())["status"] == "out_of_memory"
     assert Ledger(tmp_path).last(trial.id)["parts"] == 1
