@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 # MLflow reads these when it is imported, which Ray may do before us.
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # what fails we say ourselves
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a run
 # An outage must not hang us. And a request whose reply was lost must not be sent again unseen, for
 # MLflow would start a second run: the next pass looks first at what is there.

@@ -23,27 +23,24 @@ for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG"):
 
 
 STARTS_RAY = ("orchestrator", "benchmarks", "cluster", "chaos")
-"""Folders of tests."""
+"""What tests are named that run sweeps."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
-def pytest_collection_modifyitems(items):
-    """All that starts Ray runs in one worker, and first, as it takes longest.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """All that starts Ray runs in one process, and first, as it takes longest.
 
-    Sweeps side by side would wait for each other's processes.
+    Sweeps side by side would wait for each other's processes. (Of pytest 9.2 xdist does not see its
+    own groups.)
     """
-    sweeping = [item for item in items if starts_ray(item)]
-    for item in sweeping:
-        item.add_marker(pytest.mark.xdist_group("ray"))
-    first = set(sweeping)
-    items.sort(key=lambda item: item not in first)
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            sweeping = nodeid.startswith(tuple(f"tests/{name}" for name in STARTS_RAY))
+            return "ray" if sweeping else nodeid
 
-def starts_ray(item):
-    """Whether a test runs sweeps."""
-    tests = Path(__file__).parent
-    inside = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
-    return inside in STARTS_RAY or "quickstart" in getattr(item, "fixturenames", ())
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.chaos.machines import Postgres, alive, killed, until
 from trainables import catalog
 
 NIGHTLY = int(os.environ.get("GAUNTLET_CHAOS", "0"))
-SCHEDULES, SEEDS, MORE = (NIGHTLY, 100, 4) if NIGHTLY else (3, 40, 0)
+SCHEDULES, SEEDS, MORE = (NIGHTLY, 100, 4) if NIGHTLY else (1, 40, 0)
 DRAWS = 3
 TRIALS = SEEDS * DRAWS
 KINDS = ("worker", "raylet", "driver", "mlflow", "postgres")
