@@ -1,7 +1,7 @@
 """Seeded schedules of SIGKILLs against a sweep: nothing is lost, nothing is there twice.
 
 GAUNTLET_CHAOS=20 makes it twenty schedules of three hundred trials, with more kills in each, as a
-nightly run does; else there are three, of a size for every run of the tests.
+nightly run does; else there is one, with a kill of every kind, small enough for every run.
 """
 
 import json
