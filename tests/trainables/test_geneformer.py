@@ -310,7 +310,7 @@ def test_a_padded_batch_embeds_as_each_cell_alone(ctx, monkeypatch, specials, po
     alone = run.embedding(cells, 1, pooling)
     together = [np.arange(3)]
 
-    def asked(answer, lengths, device, workers):
+    def asked(answer, lengths, device, workers, parts):
         with torch.no_grad():
             return [answer(rows) for rows in together]
 
