@@ -183,17 +183,29 @@ def carry_out(
         ran, interrupted, took = go(job, missing, display, mirroring, max_concurrent)
     else:
         mirroring.once()
-    records = Ledger(job.storage).current([trial.id for trial in job.trials])
     return Ran(
         sweep=job.sweep,
         planned=len(job.trials),
         ran=ran,
-        statuses=dict(Counter(record["status"] for record in records)),
+        statuses=statuses(job),
         seconds=round(time.perf_counter() - started, 1),
         interrupted=interrupted,
         untracked=mirroring.trouble,
         makespan=took,
     )
+
+
+def statuses(job: Job) -> dict[str, int]:
+    """How many of a job's trials ended how; those that did not end are left out."""
+    from orchestrator.compact import compacted
+
+    table = compacted(job.storage, job.sweep)
+    told = zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+    mine = {trial.id for trial in job.trials}
+    known = {i: status for i, status in told if i in mine}
+    # of a sweep of this name that another has planned otherwise meanwhile
+    others = {r["trial_id"]: r["status"] for r in Ledger(job.storage).current(mine - set(known))}
+    return dict(Counter(filter(None, [*known.values(), *others.values()])))
 
 
 def ready(planned: Plan, display: Display) -> list[Trial]:

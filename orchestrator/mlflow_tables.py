@@ -53,19 +53,39 @@ def tables_of(client: MlflowClient, experiment: str) -> Any:
 
 def known(engine: Any, experiment: str, trials: Iterable[str]) -> set[str]:
     """Those of the trials that have a run."""
+    return set(trials) & set(runs_of(engine, experiment))
+
+
+def runs_of(engine: Any, experiment: str) -> dict[str, list[tuple[str, str]]]:
+    """The runs of each trial, and their states."""
     import sqlalchemy as sql
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 
-    asked, found = list(trials), set()
+    asked = (
+        sql.select(SqlTag.value, SqlRun.run_uuid, SqlRun.status)
+        .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+        .where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
+        .where(SqlTag.key == "trial_id")
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
     with engine.connect() as connection:
-        for i in range(0, len(asked), AT_ONCE):
-            rows = connection.execute(
-                sql.select(SqlTag.value)
-                .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
-                .where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
-                .where(SqlTag.key == "trial_id", SqlTag.value.in_(asked[i : i + AT_ONCE]))
-            )
-            found |= {row[0] for row in rows}
+        for trial, run, status in connection.execute(asked):
+            found.setdefault(trial, []).append((run, status))
+    return found
+
+
+def told_by(engine: Any, runs: Sequence[str], keys: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Some tags of some runs."""
+    import sqlalchemy as sql
+    from mlflow.store.tracking.dbmodels.models import SqlTag
+
+    asked = sql.select(SqlTag.run_uuid, SqlTag.key, SqlTag.value).where(
+        SqlTag.run_uuid.in_(runs), SqlTag.key.in_(keys)
+    )
+    found: dict[str, dict[str, str]] = {}
+    with engine.connect() as connection:
+        for run, key, value in connection.execute(asked):
+            found.setdefault(run, {})[key] = value
     return found
 
 

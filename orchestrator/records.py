@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +64,31 @@ class Ledger:
     def settled_ids(self) -> set[str]:
         """The ids of all settled trials, without opening a record."""
         fresh(self.storage, "records/")
-        return {path.stem for path in self.root.glob("??/*.json") if "." not in path.stem}
+        return {i for i, attempt in map(parted, self.names()) if not attempt}
 
     def tries(self) -> Counter[str]:
         """How often each trial ended, well or not, without opening a record."""
         fresh(self.storage, "records/")
-        return Counter(path.name.partition(".")[0] for path in self.root.glob("??/[!.]*.json"))
+        return Counter(i for i, _ in map(parted, self.names()))
+
+    def names(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """The names of the records' files in some folders, or in all; of drafts, none."""
+        every = (path.name for path in self.root.glob("??")) if folders is None else folders
+        for folder in every:
+            with contextlib.suppress(FileNotFoundError):
+                found = os.listdir(self.root / folder)  # noqa: PTH208  a Path a file takes longer
+                yield from (name for name in found if name.endswith(".json") and name[0] != ".")
 
     def tries_of(self, trial_id: str) -> int:
         """The same of one trial."""
         fresh(self.storage, f"{name_of(trial_id)}.")
-        return len(list((self.root / trial_id[:2]).glob(f"{trial_id}.*json")))
+        settled = (self.storage / f"{name_of(trial_id)}.json").exists()
+        return settled + len(self.attempts(trial_id))
+
+    def attempts(self, trial_id: str) -> list[Path]:
+        """The records of a trial's failed attempts, which are numbered from 1."""
+        paths = (self.storage / f"{name_of(trial_id)}.{n}.json" for n in itertools.count(1))
+        return list(itertools.takewhile(Path.exists, paths))
 
     def last(self, trial_id: str) -> Record | None:
         """The record that stands, else the last failed attempt, else nothing."""
@@ -81,9 +99,8 @@ class Ledger:
         """The same, by what is here."""
         if (record := self.standing(trial_id)) is not None:
             return record
-        attempts = (self.root / trial_id[:2]).glob(f"{trial_id}.*.json")
-        newest = max(attempts, key=lambda path: int(path.stem.partition(".")[2]), default=None)
-        return None if newest is None else json.loads(newest.read_text())
+        attempts = self.attempts(trial_id)
+        return json.loads(attempts[-1].read_text()) if attempts else None
 
     def current(self, trial_ids: Iterable[str]) -> list[Record]:
         """What is known of each trial, in the order of the ids; unknown ones are left out."""
@@ -94,18 +111,27 @@ class Ledger:
         """The file of the record that stands, else of the last failed attempt, in the order of the
         ids; each folder is looked at once."""
         wanted = list(trial_ids)
-        attempts: dict[str, tuple[float, Path]] = {}
-        for folder in {i[:2] for i in wanted}:
-            for path in (self.root / folder).glob("[!.]*.json"):
-                i, _, attempt = path.stem.partition(".")
-                found = (float(attempt or "inf"), path)
-                attempts[i] = max(found, attempts.get(i, found))
-        return {i: attempts[i][1] for i in wanted if i in attempts}
+        last: dict[str, tuple[float, str]] = {}
+        for name in self.names({i[:2] for i in wanted}):
+            i, attempt = parted(name)
+            found = (float(attempt or "inf"), name)
+            last[i] = max(found, last.get(i, found))
+        return {i: self.root / i[:2] / last[i][1] for i in wanted if i in last}
 
 
 def name_of(trial_id: str) -> str:
     """A trial's record in a storage, without its ending."""
     return f"records/{trial_id[:2]}/{trial_id}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """The trial of a record's file, and the number of its attempt, "" of what is settled.
+
+    >>> parted("3f2a.json"), parted("3f2a.2.json")
+    (('3f2a', ''), ('3f2a', '2'))
+    """
+    trial, _, rest = name.partition(".")
+    return trial, rest.removesuffix("json").removesuffix(".")
 
 
 def now() -> str:
@@ -123,14 +149,42 @@ def write_manifest(storage: Path, manifest: dict[str, Any]) -> Path:
     """
     folder = manifests_of(storage, manifest["sweep"])
     kept = newest(folder)
-    if kept and {**json.loads(kept.read_text()), "created_at": ""} == {
-        **manifest,
-        "created_at": "",
-    }:
+    if kept and {**read(kept), "created_at": ""} == {**manifest, "created_at": ""}:
         return kept
     path = folder / f"{re.sub(r'[^0-9T]', '', manifest['created_at'])}.json"
-    create(storage, path.relative_to(storage).as_posix(), json.dumps(manifest, indent=1))
+    create(storage, path.relative_to(storage).as_posix(), in_lines(manifest))
     return path
+
+
+def in_lines(told: Mapping[str, Any], deep: bool = True) -> str:
+    """JSON with a line an entry, and a line an entry of entries, such as a trial.
+
+    `json.dumps(indent=1)` would take seconds for many trials.
+
+    >>> print(in_lines({"sweep": "s", "trials": {"3f2a": {"seed": 1}}}))
+    {
+    "sweep": "s",
+    "trials": {
+    "3f2a": {"seed": 1}
+    }
+    }
+    """
+    lines = (
+        f"{json.dumps(key)}: "
+        + (in_lines(v, deep=False) if deep and v and isinstance(v, dict) else json.dumps(v))
+        for key, v in told.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def read(manifest: Path) -> dict[str, Any]:
+    """A manifest's file, which is never changed: read once a process, so leave it as it is."""
+    return read_once(manifest.resolve(), manifest.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def read_once(manifest: Path, written: int) -> dict[str, Any]:
+    return json.loads(manifest.read_bytes())
 
 
 def read_manifest(storage: Path, sweep: str) -> dict[str, Any]:
@@ -144,13 +198,13 @@ def read_manifest(storage: Path, sweep: str) -> dict[str, Any]:
 
         known = recorded_sweeps(storage)
         raise LookupError(f"{shown(storage)} has {unknown('sweep', sweep, known)}")
-    return json.loads(path.read_text())
+    return read(path)
 
 
 def manifests(storage: Path, sweep: str) -> list[dict[str, Any]]:
     """Every manifest that a sweep ever had, the oldest first."""
     paths = sorted(manifests_of(storage, sweep).glob("*.json"))
-    return [json.loads(path.read_text()) for path in paths]
+    return [read(path) for path in paths]
 
 
 def keep_makespan(storage: Path, sweep: str, told: dict[str, Any]) -> None:
@@ -163,7 +217,7 @@ def recorded_sweeps(storage: Path) -> list[str]:
     """The names of the sweeps that were ever started on this storage."""
     fresh(storage, "sweeps/")
     folders = sorted((storage / "sweeps").glob("*"))
-    return [json.loads(p.read_text())["sweep"] for folder in folders if (p := newest(folder))]
+    return [read(path)["sweep"] for folder in folders if (path := newest(folder))]
 
 
 def manifests_of(storage: Path, sweep: str) -> Path:

@@ -100,9 +100,17 @@ class Sweep:
             for params in expanded(arm, space, self.draws)
         ]
         trials: dict[str, Trial] = {}
-        crossed = itertools.product(sources, self.fractions, seeds, configurations)
-        for source, fraction, seed, (arm, params) in crossed:
-            for trial in self._chain(model_of(arm), arm, params, source, seed, fraction):
+        alone: dict[tuple[Any, ...], Trial] = {}
+        crossed = itertools.product(sources, self.fractions, seeds, enumerate(configurations))
+        for source, fraction, seed, (n, (arm, params)) in crossed:
+            design = source.name, fraction, n
+            if design in alone:
+                chain = [alone[design].with_seed(seed)]
+            else:
+                chain = self._chain(model_of(arm), arm, params, source, seed, fraction)
+                if len(chain) == 1:  # what starts from weights made for its seed differs in these
+                    alone[design] = chain[0]
+            for trial in chain:
                 known = trials.setdefault(trial.id, trial)  # a grid may name one twice
                 if known.arm != trial.arm and trial.task == self.task:
                     raise ValueError(

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.mlflow_tables import Told, known, tables_of, write_new
+from orchestrator.compact import SHARED, compacted
+from orchestrator.mlflow_tables import Told, known, runs_of, tables_of, told_by, write_new
 from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
 from orchestrator.storage import fresh, leases
 from trainables.leases import waited_for
@@ -72,6 +73,8 @@ class Syncer:
         """The same, when no other syncer of this sweep is at work."""
         client = self.client()
         manifest = read_manifest(self.storage, self.sweep)
+        if not self.mirrored:
+            self.mirrored |= self.shown_already(client)
         # what MLflow shows of a settled trial stands, so its record need not be read again
         open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
         new = [
@@ -87,7 +90,7 @@ class Syncer:
         old = self.write_new(client, experiment, new, rows)
         left = {record["trial_id"] for record in old}
         self.mirrored |= {r["trial_id"]: r["status"] for r in new if r["trial_id"] not in left}
-        present = all_runs(client, experiment) if old else {}
+        present = runs_for(client, experiment, left)
         for record in old:
             runs = present.get(record["trial_id"], [])
             for other in runs[1:]:
@@ -97,6 +100,29 @@ class Syncer:
                 self.write(client, experiment, record, run, row)
             self.mirrored[record["trial_id"]] = record["status"]
         return len(new)
+
+    def shown_already(self, client: MlflowClient) -> dict[str, str]:
+        """The trials that an MLflow database shows as it should, so that no record need be read."""
+        experiment = client.get_experiment_by_name(self.sweep)
+        engine = experiment and tables_of(client, experiment.experiment_id)
+        if engine is None or experiment is None:
+            return {}
+        ended = {
+            trial: runs[0][0]
+            for trial, runs in runs_of(engine, experiment.experiment_id).items()
+            if len(runs) == 1 and runs[0][1] != "RUNNING"
+        }
+        if not ended:
+            return {}
+        shown = {}
+        for some in compacted(self.storage, self.sweep).select(SHARED).to_batches(MOST_AT_ONCE):
+            rows = {row["trial_id"]: row for row in some.to_pylist() if row["trial_id"] in ended}
+            tags = told_by(engine, [ended[trial] for trial in rows], ["status", ROW])
+            for trial, row in rows.items():
+                told = tags.get(ended[trial], {})
+                if told.get("status") == row["status"] and json.loads(told.get(ROW, "0")) == row:
+                    shown[trial] = row["status"]
+        return shown
 
     def write_new(
         self, client: MlflowClient, experiment: str, records: list[Record], rows: dict[str, Any]
@@ -215,12 +241,12 @@ def forget_default(client: MlflowClient) -> None:
         client.delete_experiment(default.experiment_id)
 
 
-def all_runs(client: MlflowClient, experiment: str) -> dict[str, list[Run]]:
+def all_runs(client: MlflowClient, experiment: str, where: str = "") -> dict[str, list[Run]]:
     """The runs of each trial of the experiment, by their `trial_id` tag, whole ones first."""
     found: dict[str, list[Run]] = {}
     token = None
     while True:
-        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        page = client.search_runs([experiment], where, max_results=1000, page_token=token)
         for run in page:
             if (trial_id := run.data.tags.get("trial_id")) is not None:
                 found.setdefault(trial_id, []).append(run)
@@ -229,6 +255,20 @@ def all_runs(client: MlflowClient, experiment: str) -> dict[str, list[Run]]:
             break
     for runs in found.values():
         runs.sort(key=lambda run: (run.info.status == "RUNNING", run.info.run_id))
+    return found
+
+
+FEW = 30
+"""Trials whose runs are looked for one by one: to page through all takes a millisecond for each."""
+
+
+def runs_for(client: MlflowClient, experiment: str, trials: set[str]) -> dict[str, list[Run]]:
+    """The runs of some trials, whole ones first."""
+    if len(trials) > FEW:
+        return all_runs(client, experiment)
+    found: dict[str, list[Run]] = {}
+    for trial in trials:
+        found |= all_runs(client, experiment, f"tags.trial_id = '{trial}'")
     return found
 
 

@@ -24,11 +24,16 @@ def plugins(kind: Kind) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=f"gauntlet.{kind}")}
 
 
+@cache
+def own(kind: Kind) -> frozenset[str]:
+    """The files of a kind in here; looked for once, as every id asks for names."""
+    package = importlib.import_module(f"trainables.{kind}")
+    return frozenset(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
 def names(kind: Kind) -> list[str]:
     """Every known name of a kind, without importing any of them."""
-    package = importlib.import_module(f"trainables.{kind}")
-    own = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    return sorted({*own, *plugins(kind)})
+    return sorted({*own(kind), *plugins(kind)})
 
 
 def find(kind: Kind, name: str) -> Any:
@@ -38,7 +43,7 @@ def find(kind: Kind, name: str) -> Any:
     """
     if name in plugins(kind):
         return plugins(kind)[name].load()
-    if name not in names(kind):
+    if name not in own(kind):
         raise LookupError(unknown(kind.removesuffix("s"), name, names(kind)))
     module = importlib.import_module(f"trainables.{kind}.{name}")
     return getattr(module, kind.removesuffix("s").upper())

@@ -39,6 +39,11 @@ class Trial:
 
         Raises LookupError for a name or parameter that nobody knows.
         """
+        return {**self.design, "seed": self.seed}
+
+    @cached_property
+    def design(self) -> dict[str, Any]:
+        """What decides the result but for the seed, looked up once: the id is the hash of this."""
         return {
             "model": self.model,
             "model_version": catalog.version(self.model),
@@ -49,8 +54,13 @@ class Trial:
             "dataset": self.dataset,
             "dataset_sha256": self.dataset_sha256,
             "dataset_preparation": recipe(self.dataset_sha256)["version"],
-            "seed": self.seed,
         }
+
+    def with_seed(self, seed: int) -> Trial:
+        """The same design with another seed, of which nothing is looked up again."""
+        other = replace(self, seed=seed)
+        other.__dict__["design"] = self.design
+        return other
 
     @cached_property
     def id(self) -> str:
