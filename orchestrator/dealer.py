@@ -131,7 +131,8 @@ class Dealer(Searcher):
             if record is None:
                 left.append(i)
                 continue
-            self.deck.learn(kind, record["cost"]["wall_s"])
+            if record["status"] != "pruned":  # which says little of how long others take
+                self.deck.learn(kind, record["cost"]["wall_s"])
             self.show_end(i, record)
         if died_of and left:
             self.lose(left.pop(0), kind, died_of)

@@ -13,13 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.adaptive import next_round
 from orchestrator.cluster import CODE_VERSION
 from orchestrator.costs import Makespan, learned, makespan
+from orchestrator.early import judge
 from orchestrator.execute import Done, record_of
 from orchestrator.mirroring import Mirroring
 from orchestrator.planning import Plan, plan, stages, with_needs
 from orchestrator.records import (
-    SETTLED,
+    WELL,
     Ledger,
     Record,
     keep_makespan,
@@ -62,7 +64,7 @@ class Ran:
 
     @property
     def failed(self) -> int:
-        return sum(n for s, n in self.statuses.items() if s not in ("ok", "not_applicable"))
+        return sum(n for s, n in self.statuses.items() if s not in WELL)
 
 
 class Display(Protocol):
@@ -99,7 +101,8 @@ def run(
 
     `only` limits this to one model's trials; the sweep's plan stays whole. A trial that takes
     longer than `time_limit` seconds ends as "timeout". Running the same again resumes. A sweep with
-    `max_seeds` goes on until its comparisons are decided (see `until`). Raises LookupError or
+    `max_seeds` goes on until its comparisons are decided (see `until`), one with a `search` until
+    it has tried all its settings (see `adaptive`). Raises LookupError or
     ValueError, before anything is started, for unknown names and for cells that the sweep cannot
     use.
     """
@@ -118,18 +121,24 @@ def run(
         if only is not None:
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
         write_manifest(planned.storage, planned.manifest())
-        job = Job(
-            planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
-        )
+        where = planned.storage, tracking_uri, address, time_limit
+        job = Job(planned.sweep.name, planned.trials, *where, judge(planned))
         return carry_out(job, missing, shown, max_concurrent)
 
     ran = once(planned, ())
-    while planned.sweep.max_seeds and not ran.interrupted and (more := topped_up(planned)):
+    while not ran.interrupted and (more := further(planned)):
         known = {trial.id for trial in planned.trials}
         again, planned = once(more, known), more
         seconds = round(ran.seconds + again.seconds, 1)
         ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
     return ran
+
+
+def further(planned: Plan) -> Plan | None:
+    """The plan with what its trials so far call for: more seeds or settings; None for neither."""
+    if planned.sweep.max_seeds:
+        return topped_up(planned)
+    return next_round(planned) if planned.sweep.search else None
 
 
 def retry(
@@ -149,11 +158,11 @@ def retry(
     """
     place = opened(storage)
     manifest = read_manifest(place, sweep)
-    if only in SETTLED:
+    if only in WELL:
         raise ValueError(f"a trial that is {only!r} stands; retry what failed, or is out_of_memory")
     trials = [Trial(**spec) for spec in manifest["trials"].values()]
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
-    unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
+    unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
     job = Job(sweep, trials, place, tracking_uri, address, time_limit)
     return carry_out(job, failed, display or Silent())
@@ -169,6 +178,8 @@ class Job:
     tracking_uri: str | None
     address: str | None
     time_limit: float | None = None
+    judge: Callable[[], Any] | None = None
+    """Makes what may end trials early, once Ray is there."""
 
 
 def carry_out(
@@ -280,6 +291,7 @@ def go(
             cluster=job.address is not None,
             note=display.note,
             time_limit=job.time_limit,
+            judge=job.judge,
         )
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import memory
+from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
 from orchestrator.storage import carried, drop, share, store
@@ -134,7 +135,10 @@ def attempt(
         try:
             with threads(card.cpus):
                 done.protocol = trial.the_task().described(trial.cells(ctx.store))
+                report({})  # which raises where its setting was stopped before it began
                 done.metrics = trial.run(ctx)
+        except Pruned as reason:
+            done.status, done.reason = "pruned", one_line(reason)
         except NotApplicable as reason:
             done.status, done.reason = "not_applicable", one_line(reason)
         except Exception as error:

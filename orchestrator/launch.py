@@ -29,6 +29,7 @@ from ray import cloudpickle, tune
 
 from orchestrator.dealer import Dealer, Watch
 from orchestrator.dealing import PATIENCE
+from orchestrator.early import listener
 from orchestrator.execute import execute
 from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
 from orchestrator.storage import opened, shown
@@ -48,13 +49,14 @@ def launch(
     cluster: bool = False,
     note: Note,
     time_limit: float | None = None,
+    judge: Callable[[], Any] | None = None,
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
     Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free. Raises
     ValueError for a trial that no machine can hold, of those that are there and those that may
     still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
-    that it asks for is told to `note`.
+    that it asks for is told to `note`. What `judge` makes may end trials early (see `early`).
     """
     table = {trial.id: trial for trial in trials}
     there, models = machines(), {trial.model for trial in trials}
@@ -77,6 +79,7 @@ def launch(
                     storage=shown(storage.resolve()),
                     code_version=code_version,
                     time_limit=time_limit,
+                    judge=None if judge is None else judge(),
                 ),
                 lambda config: tune.PlacementGroupFactory([wanted[config["model"]]]),
             ),
@@ -108,7 +111,12 @@ def room(
 
 
 def run_handful(
-    config: dict[str, Any], table: list, storage: str, code_version: str, time_limit: float | None
+    config: dict[str, Any],
+    table: list,
+    storage: str,
+    code_version: str,
+    time_limit: float | None,
+    judge: Any,
 ) -> None:
     """The trainable: some trials one after the other, on a worker that stays warm for the next.
 
@@ -118,7 +126,13 @@ def run_handful(
     with in_words(Path(storage)):
         home = opened(storage)
         for trial_id in config["trials"]:
-            execute(trials[trial_id], home, code_version=code_version, time_limit=time_limit)
+            execute(
+                trials[trial_id],
+                home,
+                code_version=code_version,
+                report=listener(judge, trial_id),
+                time_limit=time_limit,
+            )
             if time.monotonic() - started > PATIENCE:
                 break
     tune.report({"trials": len(config["trials"])})

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from orchestrator import early
+from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.records import Ledger, manifests, now
 from orchestrator.storage import opened
-from orchestrator.sweep import Sweep, find_dataset, find_sweep, model_of
+from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
 from trainables.protocols import Dataset
 from trainables.store import canonical
@@ -28,6 +30,8 @@ class Plan:
     trials: list[Trial]
     done: set[str]
     storage: Path
+    searched: Mapping[Study, Sequence[Setting]] = field(default_factory=dict)
+    """What an adaptive search has added so far."""
 
     @property
     def to_run(self) -> list[Trial]:
@@ -54,7 +58,16 @@ class Plan:
             "stages": len(stages(self.trials)),
             "resources": {m: resources(model_of(m)) for m in self.sweep.models},
             "estimate": self.estimate(),
+            **({"search": self.search()} if self.sweep.search else {}),
         }
+
+    def search(self) -> dict[str, Any]:
+        """How many settings an adaptive search has so far, and how many it will have."""
+        several = axes(self.sweep)
+        studies = len(several) * len(self.sweep.datasets) * len(self.sweep.fractions)
+        added = sum(map(len, self.searched.values()))
+        known = studies * min(self.sweep.draws, FIRST) + added
+        return {"by": self.sweep.search, "settings": known, "of": studies * self.sweep.draws}
 
     def estimate(self) -> dict[str, Any]:
         """Wall seconds of what is to run, all trials together, by this storage's own records, with
@@ -101,10 +114,15 @@ class Plan:
     def analysis(self) -> dict[str, Any]:
         """The comparisons, and the rule by which seeds are added if they are, with one hash."""
         questions = [asdict(asked) for asked in self.sweep.analysis]
-        rule = [self.sweep.stopping()] if self.sweep.max_seeds else []
-        digest = hashlib.sha256(canonical([*questions, *rule]).encode()).hexdigest()
-        told = {"analysis": questions, "analysis_sha256": digest}
-        return told | ({"stopping": rule[0]} if rule else {})
+        rules: dict[str, Any] = {}
+        if self.sweep.max_seeds:
+            rules["stopping"] = self.sweep.stopping()
+        if self.sweep.search:
+            rules["search"] = rule(self.sweep)
+        if self.sweep.stopper:
+            rules["stopper"] = early.rule(self.sweep)
+        digest = hashlib.sha256(canonical([*questions, *rules.values()]).encode()).hexdigest()
+        return {"analysis": questions, "analysis_sha256": digest, **rules}
 
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""
@@ -128,6 +146,7 @@ class Plan:
                 }
                 for s in sources
             },
+            "suggested": in_words(self.searched),
             "trials": {trial.id: trial.spec() for trial in self.trials},
         }
 
@@ -142,10 +161,25 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
     """
     chosen = find_sweep(sweep).changed(changes)
     place = opened(storage)
-    trials = trials_known(chosen, place) if chosen.max_seeds else chosen.trials()
-    settled = Ledger(place).settled_ids()
-    done = {trial.id for trial in trials if trial.id in settled}
-    return Plan(chosen, trials, done, place)
+    if chosen.stopper:
+        early.rule(chosen)
+    searched = suggested(place, chosen) if chosen.search else {}
+    trials = trials_known(chosen, place) if chosen.max_seeds else chosen.trials(searched)
+    return Plan(chosen, trials, settled(chosen, trials, place), place, searched)
+
+
+def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
+    """The trials that need not run: those with a record that stands.
+
+    A trial that was stopped early stands in sweeps that stop trials early, and in no other.
+    """
+    ledger = Ledger(storage)
+    stands = ledger.settled_ids()
+    done = {trial.id for trial in trials if trial.id in stands}
+    if not sweep.stopper:
+        return done
+    others = ledger.current(trial.id for trial in trials if trial.id not in done)
+    return done | {record["trial_id"] for record in others if record["status"] == "pruned"}
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:

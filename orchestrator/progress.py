@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from orchestrator.records import Record
+from orchestrator.records import WELL, Record
 from trainables.trial import Trial
 
 console = Console()
@@ -80,7 +80,7 @@ class Progress:
         else:
             self.running -= 1
             self.done += 1
-            self.failed += record["status"] not in ("ok", "not_applicable")
+            self.failed += record["status"] not in WELL
             self.remember(trial, record)
         self.bar.update(self.task, completed=self.done)
         self.live.update(Group(self.bar, self.state()))

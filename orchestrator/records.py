@@ -18,8 +18,11 @@ from typing import Any
 from orchestrator.storage import create, fresh, shown
 from trainables.networks import MADE_BY
 
-SETTLED = ("ok", "not_applicable", "pruned")
+SETTLED = ("ok", "not_applicable")
 """Outcomes that stand: running the trial again would say the same."""
+WELL = (*SETTLED, "pruned")
+"""Outcomes that are no failures. What was stopped early because others were ahead says nothing
+where those others are not, so its record is an attempt: see `planning.settled`."""
 
 Record = dict[str, Any]
 

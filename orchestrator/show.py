@@ -239,6 +239,8 @@ def plan_summary(summary: Facts) -> None:
         ),
         "estimate": f"{cost} ({estimate['basis']})",
     }
+    if search := summary.get("search"):
+        drawn["search"] = f"{search['settings']} of {search['of']} settings so far, {search['by']}"
     facts(f"{summary['sweep']}: {summary['title']}", drawn)
 
 

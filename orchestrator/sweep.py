@@ -7,7 +7,7 @@ import importlib
 import itertools
 import pkgutil
 import runpy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trainables.trial import Trial
 
 
+FIRST = 10
+"""Draws that an adaptive search makes at random, before it has seen enough to suggest any."""
 RULE = "5 % spent over the looks by Lan & DeMets (1983), like O'Brien & Fleming; Holm over all"
 """How `analysis.looks` judges a sweep to which seeds are added."""
 
@@ -79,10 +81,21 @@ class Sweep:
     """The same question at a size for two cores and a few minutes: `scale=small` asks for it."""
     max_seeds: int = 0
     """Seeds are added, for undecided comparisons alone, up to so many; 0: none is. See `until`."""
+    search: str = ""
+    """"optuna": of the `draws`, all but the first are suggested one after another, each arm, data
+    set and fraction by its own validation scores (see `adaptive`); "": all are drawn at random."""
+    stopper: str = ""
+    """"asha": settings that fall behind on validation cells are stopped early, as `pruned` (see
+    `early`); "": every trial runs to its end."""
     name: str = ""
 
-    def trials(self) -> list[Trial]:
+    def trials(
+        self, searched: Mapping[tuple[str, str, float], Sequence[Mapping[str, Any]]] | None = None
+    ) -> list[Trial]:
         """Every trial, data set by data set, each after the pretraining that it starts from.
+
+        `searched`: what a search has added, by arm, data set and fraction; before its first
+        suggestion there are `FIRST` draws.
 
         Raises LookupError for names nobody knows and ValueError for an empty design, or for two
         arms that are one.
@@ -94,23 +107,17 @@ class Sweep:
                 raise ValueError(
                     f"the sweep {self.name!r} has no {what}, so there is nothing to run"
                 )
-        configurations = [
-            (arm, params)
-            for arm, space in self.models.items()
-            for params in expanded(arm, space, self.draws)
-        ]
+        draws = min(self.draws, FIRST) if self.search else self.draws
+        drawn = {arm: expanded(arm, space, draws) for arm, space in self.models.items()}
         trials: dict[str, Trial] = {}
-        alone: dict[tuple[Any, ...], Trial] = {}
-        crossed = itertools.product(sources, self.fractions, seeds, enumerate(configurations))
-        for source, fraction, seed, (n, (arm, params)) in crossed:
-            design = source.name, fraction, n
-            if design in alone:
-                chain = [alone[design].with_seed(seed)]
-            else:
-                chain = self._chain(model_of(arm), arm, params, source, seed, fraction)
-                if len(chain) == 1:  # what starts from weights made for its seed differs in these
-                    alone[design] = chain[0]
-            for trial in chain:
+        for source, fraction in itertools.product(sources, self.fractions):
+            added = {arm: (searched or {}).get((arm, source.name, fraction), ()) for arm in drawn}
+            configurations = [
+                (arm, params)
+                for arm, space in self.models.items()
+                for params in (*drawn[arm], *({**space, **setting} for setting in added[arm]))
+            ]
+            for trial in self._with_seeds(configurations, source, fraction, seeds):
                 known = trials.setdefault(trial.id, trial)  # a grid may name one twice
                 if known.arm != trial.arm and trial.task == self.task:
                     raise ValueError(
@@ -118,6 +125,24 @@ class Sweep:
                         " are the same trials; give them different hyperparameters"
                     )
         return list(trials.values())
+
+    def _with_seeds(
+        self,
+        configurations: Sequence[tuple[str, Mapping[str, Any]]],
+        source: Dataset,
+        fraction: float,
+        seeds: Sequence[int],
+    ) -> Iterator[Trial]:
+        """The trials of every seed; what seeds share is looked up once."""
+        alone: dict[int, Trial] = {}
+        for seed, (n, (arm, params)) in itertools.product(seeds, enumerate(configurations)):
+            if n in alone:
+                yield alone[n].with_seed(seed)
+                continue
+            chain = self._chain(model_of(arm), arm, params, source, seed, fraction)
+            if len(chain) == 1:  # what starts from weights of its own seed differs by more
+                alone[n] = chain[0]
+            yield from chain
 
     def stopping(self) -> dict[str, Any]:
         """How seeds are added until all is decided, as it is hashed: all of them, and the looks.
@@ -186,8 +211,8 @@ class Sweep:
         return found
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
-        """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `task.x` or
-        `MODEL.x`.
+        """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `search`,
+        `stopper`, `task.x` or `MODEL.x`.
 
         `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
         other changes then change. Raises LookupError for a key that is none of these.
@@ -230,12 +255,12 @@ class Sweep:
         if key in ("fractions", "datasets"):
             many = value if isinstance(value, (list, tuple)) else [value]
             return dataclasses.replace(self, **{key: many})
-        if key in ("draws", "max_seeds"):
+        if key in ("draws", "max_seeds", "search", "stopper"):
             return dataclasses.replace(self, **{key: value})
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
-            f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, scale,"
-            f" task.NAME, {own}"
+            f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, search,"
+            f" stopper, scale, task.NAME, {own}"
         )
 
 
@@ -264,6 +289,7 @@ class Sampled(Protocol):
     """A distribution of `search_spaces.spaces`."""
 
     def sample(self, rng: np.random.Generator) -> Any: ...
+    def to_ray(self) -> Any: ...
 
 
 @runtime_checkable

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.planning import Plan, with_needs
-from orchestrator.records import Ledger
+from orchestrator.planning import Plan, settled, with_needs
 
 
 def topped_up(planned: Plan) -> Plan | None:
@@ -33,5 +32,4 @@ def topped_up(planned: Plan) -> Plan | None:
     trials = with_needs(chosen, every)
     if len(trials) == len(known):
         return None
-    settled = Ledger(planned.storage).settled_ids()
-    return replace(planned, trials=trials, done={t.id for t in trials if t.id in settled})
+    return replace(planned, trials=trials, done=settled(sweep, trials, planned.storage))
