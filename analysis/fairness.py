@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -17,18 +19,24 @@ COSTS = {"wall_h": "wall_s", "cpu_h": "cpu_s", "gpu_h": "gpu_s"}
 
 
 def budgets(
-    table: pd.DataFrame, metric: str, pretraining: pd.DataFrame | None = None
+    table: pd.DataFrame,
+    metric: str,
+    pretraining: pd.DataFrame | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """A row an arm: candidates, space, trials, failed, wall_h, cpu_h, gpu_h, tuning_h, selected.
+    """A row an arm: candidates, space, trials, failed, pruned, wall_h, cpu_h, gpu_h, tuning_h,
+    selected.
 
-    Hours are of all trials, those that failed and those of settings that were not chosen included,
-    and those of `pretraining` too, the rows of trials that made weights for an arm. `tuning_h` is
-    the part of wall_h of settings that were not chosen, `space` the number of values of each
-    hyperparameter that was varied, and `selected` says what was selected on what: settings by the
-    validation score `metric`, or what a model chose by itself.
+    Hours are of all trials, those that failed, those that were stopped early (`pruned`) and those
+    of settings that were not chosen included, and those of `pretraining` too, the rows of trials
+    that made weights for an arm. `tuning_h` is the part of wall_h of settings that were not chosen,
+    `space` the number of values of each hyperparameter that was varied, and `selected` says what
+    was selected on what: settings by the validation score `metric`, or what a model chose by
+    itself. `manifest` says which arms' settings a search suggested.
     """
     every = trials_of(table if pretraining is None else pd.concat([table, pretraining]))
     kept = set(choose_on_validation(table, metric)["trial_id"])
+    search = (manifest or {}).get("search", {"spaces": {}})
     rows = []
     for model, part in table.groupby("model"):
         trials = every[every["model"] == model]
@@ -39,10 +47,13 @@ def budgets(
                 "candidates": candidates(part),
                 "space": space(part["model_params"].unique().tolist()),
                 "trials": len(trials),
-                "failed": int((~trials["status"].isin(["ok", "not_applicable"])).sum()),
+                "failed": int((~trials["status"].isin(["ok", "not_applicable", "pruned"])).sum()),
+                "pruned": int((trials["status"] == "pruned").sum()),
                 **{k: trials[s].sum(min_count=1) / HOUR for k, s in COSTS.items()},
                 "tuning_h": unchosen["wall_s"].sum() / HOUR,
-                "selected": selected(part, metric),
+                "selected": selected(
+                    part, metric, search["search"] if model in search["spaces"] else ""
+                ),
             }
         )
     return pd.DataFrame(rows)
@@ -73,10 +84,11 @@ def space(params: list[str]) -> str:
     return ", ".join(f"{name}: {len(those)}" for name, those in values.items() if len(those) > 1)
 
 
-def selected(rows: pd.DataFrame, metric: str) -> str:
+def selected(rows: pd.DataFrame, metric: str, search: str = "") -> str:
     """What was selected on what, for one arm; nothing where nothing was."""
     own = sorted({str(m).removeprefix("chosen/") for m in ok(rows)["metric"] if "chosen/" in m})
-    found = [f"settings, by {pretty(metric)}"] if candidates(rows) > 1 else []
+    how = f" as {search} suggested them" if search else ""
+    found = [f"settings{how}, by {pretty(metric)}"] if candidates(rows) > 1 else []
     found += [f"{' and '.join(own)}, by the model itself"] if own else []
     if found and on_test(rows):
         found.append("on the very cells that are reported")

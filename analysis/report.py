@@ -88,7 +88,7 @@ def report(
             components=components(best, metric, controls),
             survival=survivals(table, comparisons, predictions, controls),
             choices=choices(table, twin(metric)),
-            budgets=fairness.budgets(table, twin(metric), pretraining).to_dict("records"),
+            budgets=fairness.budgets(table, twin(metric), pretraining, manifest).to_dict("records"),
             warnings=fairness.warnings(
                 table, {one[side] for one in comparisons for side in ("a", "b")}
             ),

@@ -5,9 +5,9 @@ that are compared never stop each other. The trial of a setting's first seed is 
 its epochs; once it is stopped, the trials of its other seeds are, too, those that have not begun
 before they begin. So what is left has all seeds, and seeds stay paired.
 
-A trial that was stopped ends as `pruned`: it has no score to report or to test, and its cost counts.
-Which settings are stopped depends on who comes first, so on several workers it may differ from run
-to run; the records say what happened. After a kill, what the records say is told to ASHA again.
+A trial that was stopped ends as `pruned`: it has no score to report or to test, and its cost
+counts. Which settings are stopped depends on who comes first, so on several workers it may differ
+from run to run; the records say what happened. After a kill, ASHA is told the records again.
 """
 
 from __future__ import annotations
