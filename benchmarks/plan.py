@@ -88,21 +88,26 @@ def resume(trials: int, storage: Path) -> None:
     from orchestrator.driver import run
 
     def stop(some: list, *_: object, **__: object) -> None:
-        print(json.dumps([time.perf_counter() - began, peak_mb(), len(some)]))
+        print(json.dumps([*since(began), len(some)]))
         sys.stdout.flush()
         sys.exit()
 
-    began = time.perf_counter()
+    began = time.perf_counter(), time.process_time()
     nothing = mock.patch.multiple(
         launch,
         launch=stop,
         connected=lambda address: contextlib.nullcontext(),
         room=lambda some, at_once: (lambda trial: {"CPU": 1.0}, {"CPU": 2.0}),
     )
-    with nothing, mock.patch("orchestrator.mirroring.Mirroring.__exit__"):
+    with nothing, mock.patch("orchestrator.mirroring.Mirroring.__exit__", return_value=None):
         ran = run(sweep(trials), storage)
     assert ran.statuses == {"ok": trials}, ran
     assert not ran.untracked, ran
+
+
+def since(began: tuple[float, float]) -> list[float]:
+    """Seconds, those of CPU, and the peak of memory."""
+    return [time.perf_counter() - began[0], time.process_time() - began[1], peak_mb()]
 
 
 STEPS: dict[str, Callable[[int, Path], None]] = {
@@ -112,8 +117,7 @@ STEPS: dict[str, Callable[[int, Path], None]] = {
     "plan, half done": plan,
     "resume, half done": resume,
     "(records of the other half)": second_half,
-    "(mirror them all)": mirror,
-    "resume, all done, records to be compacted": resume,
+    "(mirror these)": mirror,
     "plan, all done": plan,
     "resume, all done": resume,
 }
@@ -123,10 +127,10 @@ def one(step: str, trials: int, storage: Path, profiled: bool) -> None:
     """A step in this process: seconds, MB and 0 as JSON, unless it says so itself."""
     for module in ("orchestrator.driver", "orchestrator.launch", "mlflow", "pyarrow.parquet"):
         __import__(module)
-    began, watch = time.perf_counter(), cProfile.Profile()
+    began, watch = (time.perf_counter(), time.process_time()), cProfile.Profile()
     try:
         (watch.runcall if profiled else lambda f, *a: f(*a))(STEPS[step], trials, storage)
-        print(json.dumps([time.perf_counter() - began, peak_mb(), 0]))
+        print(json.dumps([*since(began), 0]))
     finally:
         if profiled:
             pstats.Stats(watch, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
@@ -142,7 +146,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.one:
         return one(asked.one[0], asked.trials[0], Path(asked.one[1]), asked.profile)
-    table = [["trials", "what", "seconds", "peak MB", "left to run"]]
+    table = [["trials", "what", "seconds", "of CPU", "peak MB", "left to run"]]
     for trials in asked.trials:
         with tempfile.TemporaryDirectory(dir=asked.scratch) as folder:
             for step in STEPS:
@@ -153,9 +157,10 @@ def main() -> None:
                     raise SystemExit(f"{step} failed:\n{done.stderr[-2000:]}")
                 if asked.profile:
                     print(f"\n--- {step}, {trials:,}\n{done.stderr}", file=sys.stderr)
-                seconds, peak, left = json.loads(done.stdout.splitlines()[-1])
-                table.append([f"{trials:,}", step, f"{seconds:.2f}", f"{peak:.0f}", left or ""])
-                print(f"{trials:,} {step}: {seconds:.2f} s", file=sys.stderr, flush=True)
+                seconds, cpu, peak, left = json.loads(done.stdout.splitlines()[-1])
+                row = [f"{trials:,}", step, f"{seconds:.2f}", f"{cpu:.2f}", f"{peak:.0f}"]
+                table.append([*row, f"{left:,}" if left else ""])
+                print(" ".join(row), file=sys.stderr, flush=True)
     show("a sweep planned and taken up again", table)
 
 
