@@ -21,6 +21,9 @@ SHARED = ROOT.parent / "shared"
 for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG"):
     os.environ.pop(key, None)  # a developer's own settings shall not reach the tests
 
+# else each of the many processes that the tests start compiles all it imports anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 STARTS_RAY = ("orchestrator", "benchmarks", "cluster", "chaos")
 """What tests are named that run sweeps."""
