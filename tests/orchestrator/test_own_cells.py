@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 FILES = {  # cells, cell types that take part
     "zheng_facs_pbmc": (3874, 10),
     "pbmc3k": (2638, 9),
