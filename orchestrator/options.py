@@ -57,6 +57,8 @@ TimeLimit = Annotated[
     typer.Option(help="End a trial that takes longer than this many seconds, as timeout.", min=1),
 ]
 DEFAULT_STORAGE = "gauntlet-runs"
+FAILED, BAD_INPUT, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes."""
 
 
 def parsed(changes: list[str] | None) -> dict[str, Any]:
