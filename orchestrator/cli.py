@@ -29,12 +29,15 @@ from orchestrator.options import (
     Data,
     LabelKey,
     Labels,
+    MaxSeeds,
     MinCells,
     Storage,
     TimeLimit,
     TrackingUri,
+    UntilDecided,
     parsed,
     print_json,
+    refuse_half,
 )
 from orchestrator.trouble import CannotWrite, in_words
 
@@ -56,10 +59,6 @@ class Kind(StrEnum):
     tasks = "tasks"
     datasets = "datasets"
     sweeps = "sweeps"
-
-
-class Until(StrEnum):
-    decided = "decided"
 
 
 @app.command("list")
@@ -139,12 +138,8 @@ def run(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
     time_limit: TimeLimit = None,
-    until: Annotated[
-        Until | None, typer.Option(help="Add seeds where a planned comparison is undecided.")
-    ] = None,
-    max_seeds: Annotated[
-        int | None, typer.Option(help="With --until decided: up to so many seeds.", min=1)
-    ] = None,
+    until: UntilDecided = None,
+    max_seeds: MaxSeeds = None,
     as_json: AsJson = False,
 ) -> None:
     """Run what a sweep still lacks, then compare and report. Run it again to resume.
@@ -157,8 +152,7 @@ def run(
     from orchestrator.driver import run as run_sweep
     from orchestrator.progress import Progress
 
-    if (until is None) != (max_seeds is None):
-        raise ValueError("--until decided and --max-seeds N go together: until when, and how far")
+    refuse_half(until, max_seeds)
     limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
         ran = run_sweep(
