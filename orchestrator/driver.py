@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -123,14 +123,15 @@ def run(
         write_manifest(planned.storage, planned.manifest())
         where = planned.storage, tracking_uri, address, time_limit
         job = Job(planned.sweep.name, planned.trials, *where, judge(planned))
-        return carry_out(job, missing, shown, max_concurrent)
+        return carry_out(job, missing, shown, ray, max_concurrent)
 
-    ran = once(planned, ())
-    while not ran.interrupted and (more := further(planned)):
-        known = {trial.id for trial in planned.trials}
-        again, planned = once(more, known), more
-        seconds = round(ran.seconds + again.seconds, 1)
-        ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
+    with ExitStack() as ray:  # one for all looks and rounds
+        ran = once(planned, ())
+        while not ran.interrupted and (more := further(planned)):
+            known = {trial.id for trial in planned.trials}
+            again, planned = once(more, known), more
+            seconds = round(ran.seconds + again.seconds, 1)
+            ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
     return ran
 
 
@@ -165,7 +166,8 @@ def retry(
     unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
     job = Job(sweep, trials, place, tracking_uri, address, time_limit)
-    return carry_out(job, failed, display or Silent())
+    with ExitStack() as ray:
+        return carry_out(job, failed, display or Silent(), ray)
 
 
 @dataclass(frozen=True)
@@ -183,15 +185,22 @@ class Job:
 
 
 def carry_out(
-    job: Job, missing: list[Trial], display: Display, max_concurrent: int | None = None
+    job: Job,
+    missing: list[Trial],
+    display: Display,
+    ray: ExitStack,
+    max_concurrent: int | None = None,
 ) -> Ran:
-    """Run what is missing, mirror everything, and say what came of it."""
+    """Run what is missing, mirror everything, and say what came of it.
+
+    Ray is started where there is something to run, and lasts as long as the stack `ray`.
+    """
     started = time.perf_counter()
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
     ran, interrupted, took = 0, False, None
     if missing:
         display.begin(job.trials, missing)
-        ran, interrupted, took = go(job, missing, display, mirroring, max_concurrent)
+        ran, interrupted, took = go(job, missing, display, mirroring, ray, max_concurrent)
     else:
         mirroring.once()
     return Ran(
@@ -264,6 +273,7 @@ def go(
     trials: list[Trial],
     display: Display,
     mirroring: Mirroring,
+    ray: ExitStack,
     max_concurrent: int | None,
 ) -> tuple[int, bool, Makespan | None]:
     """Run trials on Ray, shown as they go: how many, whether Ctrl-C left some to do, and how long
@@ -298,7 +308,8 @@ def go(
     try:
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
-        with connected(job.address), closing(display), mirroring:
+        ray.enter_context(connected(job.address))
+        with closing(display), mirroring:
             expected = makespan(trials, learned(job.storage), *room(trials, max_concurrent))
             whole = all(
                 shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
