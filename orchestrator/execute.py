@@ -273,11 +273,15 @@ def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
     """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
     home = storage / "artifacts" / trial_id
     incoming = home.with_name(f".{trial_id}-{uuid.uuid4().hex}")
+    home.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(home, ignore_errors=True)
     try:
-        shutil.copytree(draft, incoming)
-        shutil.rmtree(home, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another worker has just put the same files there
-            incoming.rename(home)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
+        draft.rename(home)  # at once, where scratch is on the same disk
+    except OSError:
+        try:
+            shutil.copytree(draft, incoming)
+            with contextlib.suppress(OSError):  # another worker has just put the same files there
+                incoming.rename(home)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
     share(storage, f"artifacts/{trial_id}")

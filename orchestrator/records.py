@@ -107,8 +107,14 @@ class Ledger:
 
     def current(self, trial_ids: Iterable[str]) -> list[Record]:
         """What is known of each trial, in the order of the ids; unknown ones are left out."""
+        return [*itertools.chain.from_iterable(self.in_parts(trial_ids))]
+
+    def in_parts(self, trial_ids: Iterable[str], at_once: int = 2000) -> Iterator[list[Record]]:
+        """The same, so many at a time: all together may not fit."""
         fresh(self.storage, "records/")
-        return [json.loads(path.read_bytes()) for path in self.files(trial_ids).values()]
+        paths = list(self.files(trial_ids).values())
+        for i in range(0, len(paths), at_once):
+            yield [json.loads(path.read_bytes()) for path in paths[i : i + at_once]]
 
     def files(self, trial_ids: Iterable[str]) -> dict[str, Path]:
         """The file of the record that stands, else of the last failed attempt, in the order of the

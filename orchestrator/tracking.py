@@ -77,15 +77,19 @@ class Syncer:
             self.mirrored |= self.shown_already(client)
         # what MLflow shows of a settled trial stands, so its record need not be read again
         open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
-        new = [
-            record
-            for record in Ledger(self.storage).current(open_trials)
-            if self.mirrored.get(record["trial_id"]) != record["status"]
-        ]
-        if not new:
-            return 0
+        written = 0
+        for records in Ledger(self.storage).in_parts(open_trials):
+            new = [r for r in records if self.mirrored.get(r["trial_id"]) != r["status"]]
+            if new and not written:
+                self.tell_trials(client, self.experiment(client, manifest), manifest["trials"])
+            if new:
+                self.mirror(client, manifest, new)
+            written += len(new)
+        return written
+
+    def mirror(self, client: MlflowClient, manifest: dict[str, Any], new: list[Record]) -> None:
+        """Write the runs of some records that MLflow does not show, or not as they are now."""
         experiment = self.experiment(client, manifest)
-        self.tell_trials(client, experiment, manifest["trials"])
         rows = {r["trial_id"]: about(r, self.sweep, manifest["trials"]) for r in new}
         old = self.write_new(client, experiment, new, rows)
         left = {record["trial_id"] for record in old}
@@ -99,7 +103,6 @@ class Syncer:
             if run is None or not shows(run, record, row):
                 self.write(client, experiment, record, run, row)
             self.mirrored[record["trial_id"]] = record["status"]
-        return len(new)
 
     def shown_already(self, client: MlflowClient) -> dict[str, str]:
         """The trials that an MLflow database shows as it should, so that no record need be read."""

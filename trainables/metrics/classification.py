@@ -15,12 +15,10 @@ def scores(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> Scor
     scikit-learn's default, whichever occur in truth or prediction, so that one wrong guess of an
     absent class lowers the average. A class that was never predicted has precision 0.
     """
-    table = per_class(truth, predicted, labels)
+    found = by_class(truth, predicted, labels)
     return {
         "accuracy": float(np.mean(np.asarray(truth) == np.asarray(predicted))),
-        "macro_f1": float(table["f1"].mean()),
-        "macro_precision": float(table["precision"].mean()),
-        "macro_recall": float(table["recall"].mean()),
+        **{f"macro_{name}": float(found[name].mean()) for name in ("f1", "precision", "recall")},
     }
 
 
@@ -34,26 +32,33 @@ def hard_scores(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) ->
     hard = np.isin(truth, labels)
     if not hard.any():
         return {}
-    f1 = per_class(truth, predicted, labels)["f1"].mean()
+    f1 = by_class(truth, predicted, labels)["f1"].mean()
     return {"accuracy_hard": float(np.mean(truth[hard] == predicted[hard])), "f1_hard": float(f1)}
 
 
 def per_class(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """One row a label: precision, recall, f1, cells."""
-    true, taken = (pd.Index(labels).get_indexer(pd.Index(part)) for part in (truth, predicted))
+    return pd.DataFrame({"cell_type": labels, **by_class(truth, predicted, labels)})
+
+
+def by_class(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of `per_class`."""
+    true, taken = codes(truth, labels), codes(predicted, labels)
     cells, said, right = (
-        np.bincount(codes[codes >= 0], minlength=len(labels))
-        for codes in (true, taken, true[true == taken])
+        np.bincount(some[some >= 0], minlength=len(labels))
+        for some in (true, taken, true[true == taken])
     )
-    return pd.DataFrame(
-        {
-            "cell_type": labels,
-            "precision": shares(right, said),  # 0 for a class that was never predicted
-            "recall": shares(right, cells),
-            "f1": shares(2 * right, said + cells),
-            "cells": cells,
-        }
-    )
+    return {
+        "precision": shares(right, said),  # 0 for a class that was never predicted
+        "recall": shares(right, cells),
+        "f1": shares(2 * right, said + cells),
+        "cells": cells,
+    }
+
+
+def codes(part: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The place of each cell's label among the labels, -1 of any other."""
+    return pd.Index(labels).get_indexer(pd.Index(part))
 
 
 def shares(some: np.ndarray, of: np.ndarray) -> np.ndarray:
@@ -62,10 +67,10 @@ def shares(some: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Counts of cells: a row a true class, a column a predicted one."""
-    from sklearn.metrics import confusion_matrix
-
-    counts = confusion_matrix(truth, predicted, labels=labels)
+    """Counts of cells: a row a true class, a column a predicted one; others are left out."""
+    true, taken, n = codes(truth, labels), codes(predicted, labels), len(labels)
+    among = (true >= 0) & (taken >= 0)
+    counts = np.bincount(true[among] * n + taken[among], minlength=n * n).reshape(n, n)
     table = pd.DataFrame(counts, columns=[str(label) for label in labels])
     table.insert(0, "truth", [str(label) for label in labels])
     return table
