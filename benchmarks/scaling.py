@@ -7,8 +7,8 @@ generated cells, the whole path with records, artifacts and MLflow. Time is from
 start to the last one's end, so that starting Ray and a worker's first imports are left out, and the
 wait for a second worker's is not. Busy is the CPU time of the workers' processes over that time, of
 the cores that they were given; overhead is the share of the workers' time that no trial's clock
-ran: dealing out, records, artifacts. The driver's own CPU time (MLflow, Ray's servers left out) is
-shown beside. Linux only.
+ran: dealing out, records, artifacts. The driver's own CPU time over the same time, of one core, is
+shown beside (MLflow with it, Ray's servers without). Linux only.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def one(asked: argparse.Namespace, workers: int, storage: Path) -> dict[str, flo
     from orchestrator.records import Ledger
 
     design, over = sweep(asked.trials, asked.cells, asked.genes), threading.Event()
-    seen: list[tuple[float, float]] = []
+    theirs: list[tuple[float, float]] = []
+    own: list[tuple[float, float]] = []
 
     def look() -> None:
         while not over.wait(0.1):
-            seen.append((time.time(), workers_cpu(os.getpid())))
+            theirs.append((time.time(), workers_cpu(os.getpid())))
+            own.append((time.time(), time.process_time()))
 
     watching = threading.Thread(target=look, daemon=True)
     watching.start()
-    own = time.process_time()
     ran = run(design, storage, max_concurrent=workers)
-    own = time.process_time() - own
     over.set()
     watching.join()
     assert set(ran.statuses) == {"ok"}, ran
@@ -77,10 +77,10 @@ def one(asked: argparse.Namespace, workers: int, storage: Path) -> dict[str, flo
     return {
         "trials": len(records),
         "seconds": wall,
-        "busy": (at(seen, last) - at(seen, first)) / (wall * workers),
+        "busy": (at(theirs, last) - at(theirs, first)) / (wall * workers),
         "overhead": 1 - sum(r["cost"]["wall_s"] for r in records) / (wall * workers),
         "trial_s": sum(r["cost"]["wall_s"] for r in records) / len(records),
-        "driver": own / wall,
+        "driver": (at(own, last) - at(own, first)) / wall,
     }
 
 
