@@ -80,10 +80,12 @@ class Dealer(Searcher):
             self.deck.room[name] = max(1, min(fit, self.max_concurrent or fit))
 
     def most_waiting(self) -> int:
-        """How many handfuls Tune should have ready for workers that become free."""
+        """How many handfuls Tune may have that wait for a worker: at first for all of them, else
+        they would start one after another; later `suggest` gives fewer."""
         if self.growing:
             return GROWING
-        return len(self.deck.room) + max(self.deck.room.values(), default=1) // 8
+        most = max(self.deck.room.values(), default=1)
+        return most + most // 8 + len(self.deck.room) - 1
 
     def suggest(self, trial_id: str) -> Any:
         """A handful for a place that has less out than it has workers, and one to wait for each."""
