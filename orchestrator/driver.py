@@ -119,7 +119,13 @@ def run(
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
         write_manifest(planned.storage, planned.manifest())
         job = Job(
-            planned.sweep.name, planned.trials, planned.storage, tracking_uri, address, time_limit
+            planned.sweep.name,
+            planned.trials,
+            planned.storage,
+            tracking_uri,
+            address,
+            time_limit,
+            planned.sweep.processes,
         )
         return carry_out(job, missing, shown, max_concurrent)
 
@@ -155,7 +161,8 @@ def retry(
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in SETTLED and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    job = Job(sweep, trials, place, tracking_uri, address, time_limit)
+    processes = manifest.get("processes", 1)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit, processes)
     return carry_out(job, failed, display or Silent())
 
 
@@ -169,6 +176,7 @@ class Job:
     tracking_uri: str | None
     address: str | None
     time_limit: float | None = None
+    processes: int = 1
 
 
 def carry_out(
@@ -268,6 +276,7 @@ def go(
             cluster=job.address is not None,
             note=display.note,
             time_limit=job.time_limit,
+            processes=job.processes,
         )
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
@@ -275,7 +284,8 @@ def go(
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
         with connected(job.address), closing(display), mirroring:
-            expected = makespan(trials, learned(job.storage), *room(trials, max_concurrent))
+            there = room(trials, max_concurrent, job.processes)
+            expected = makespan(trials, learned(job.storage), *there)
             whole = all(
                 shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
             )

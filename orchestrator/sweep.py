@@ -79,7 +79,15 @@ class Sweep:
     """The same question at a size for two cores and a few minutes: `scale=small` asks for it."""
     max_seeds: int = 0
     """Seeds are added, for undecided comparisons alone, up to so many; 0: none is. See `until`."""
+    processes: int = 1
+    """How many processes, each with a GPU where there are any, share the training of a trial whose
+    model lets them. The batch is the hyperparameter and stays as it is, so this decides no result
+    and is in no id."""
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.processes, int) or self.processes < 1:
+            raise ValueError(f"processes={self.processes!r} is no number of processes: 1, 2, ...")
 
     def trials(self) -> list[Trial]:
         """Every trial, data set by data set, each after the pretraining that it starts from.
@@ -178,8 +186,8 @@ class Sweep:
         return found
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
-        """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `task.x` or
-        `MODEL.x`.
+        """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`,
+        `processes`, `task.x` or `MODEL.x`.
 
         `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
         other changes then change. Raises LookupError for a key that is none of these.
@@ -222,12 +230,12 @@ class Sweep:
         if key in ("fractions", "datasets"):
             many = value if isinstance(value, (list, tuple)) else [value]
             return dataclasses.replace(self, **{key: many})
-        if key in ("draws", "max_seeds"):
+        if key in ("draws", "max_seeds", "processes"):
             return dataclasses.replace(self, **{key: value})
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
-            f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, scale,"
-            f" task.NAME, {own}"
+            f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws,"
+            f" processes, scale, task.NAME, {own}"
         )
 
 
