@@ -45,10 +45,10 @@ class Helper:
         from orchestrator.storage import opened
         from trainables.networks.processes import joined
 
-        trial = ray.get(self.table[0])[trial_id]
+        trials: Any = ray.get(self.table[0])
         address = ray.util.get_node_ip_address()
         return assist(
-            trial,
+            trials[trial_id],
             opened(self.storage),
             parts,
             lambda device: joined(place, rank, device, address),
@@ -108,38 +108,41 @@ class Team:
     def gather(self) -> None:
         """Have the helpers started. Raises Apart where one does not come."""
         import ray
+        from ray.exceptions import RayError
         from ray.util import get_current_placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         from trainables.networks.processes import PATIENCE_S
 
+        group: Any = get_current_placement_group()
         for rank in range(len(self.helpers) + 1, self.processes):
             bundle = self.bundles[rank]
             options = ray.remote(Helper).options(
                 num_cpus=bundle.get("CPU", 0),
                 num_gpus=bundle.get("GPU", 0),
                 scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    get_current_placement_group(), placement_group_bundle_index=rank
+                    group, placement_group_bundle_index=rank
                 ),
             )
             self.helpers.append(options.remote(self.table, self.storage))
         try:
             ray.get([helper.here.remote() for helper in self.helpers], timeout=PATIENCE_S)
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             raise Apart(f"a helper did not start: {told(error)}") from error
 
     def cause(self, asked: list[Any], error: Apart) -> Exception:
         """Why the processes parted: an error of another, its death, else as this one knows it."""
         import ray
+        from ray.exceptions import GetTimeoutError, RayError
 
         ray.wait(asked, num_returns=len(asked), timeout=GRACE_S) if asked else None
         deaths = []
         for rank, answer in enumerate(asked, 1):
             try:
-                done = ray.get(answer, timeout=0)
-            except ray.exceptions.GetTimeoutError:
+                done: Any = ray.get(answer, timeout=0)
+            except GetTimeoutError:
                 continue
-            except ray.exceptions.RayError as death:
+            except RayError as death:
                 if not isinstance(getattr(death, "cause", None), Apart):
                     words = f"process {rank} of {self.processes} died: {told(death)}"
                     deaths.append(Apart(words))
@@ -151,11 +154,13 @@ class Team:
     def finish(self, asked: list[Any]) -> None:
         """Wait for the helpers, who end with the worker; one that does not is let go."""
         import ray
+        from ray.exceptions import RayError
 
         ended, late = ray.wait(asked, num_returns=len(asked), timeout=GRACE_S)
         try:
-            self.cpu_s = sum(done.cost["cpu_s"] for done in ray.get(ended))
-        except ray.exceptions.RayError:
+            dones: Any = ray.get(ended)
+            self.cpu_s = sum(done.cost["cpu_s"] for done in dones)
+        except RayError:
             late = asked
         if late:
             self.close()

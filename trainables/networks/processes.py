@@ -18,6 +18,7 @@ from datetime import timedelta
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from trainables.protocols import Apart
 
@@ -42,7 +43,7 @@ def hosted(address: str, processes: int, patience_s: float = PATIENCE_S) -> Iter
     """A place to meet while this lasts: a free port of this machine, at that address alone."""
     listening = socket.create_server((address, 0))
     port = listening.getsockname()[1]
-    server = distributed.TCPStore(
+    server = TCPStore(
         address, port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach()
     )
     try:
@@ -65,9 +66,7 @@ def joined(at: Place, rank: int, device: str = "cpu", address: str = "") -> Iter
     wait = timedelta(seconds=at.patience_s)
     backend = "nccl" if device == "cuda" else "gloo"
     try:
-        store = distributed.TCPStore(
-            at.address, at.port, is_master=False, wait_for_workers=False, timeout=wait
-        )
+        store = TCPStore(at.address, at.port, is_master=False, wait_for_workers=False, timeout=wait)
         distributed.init_process_group(
             backend, store=store, rank=rank, world_size=at.processes, timeout=wait
         )
