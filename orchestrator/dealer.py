@@ -101,7 +101,8 @@ class Dealer(Searcher):
             return None if self.out or len(self.deck) else Searcher.FINISHED
         self.out[trial_id] = dealt
         first = self.table[dealt[0][0]]
-        return {"trials": dealt[0], "model": first.model, "task": first.task}
+        again = self.losses[first.id] > 0
+        return {"trials": dealt[0], "model": first.model, "task": first.task, "again": again}
 
     def begin(self, trial_id: str) -> None:
         """A handful has a worker."""

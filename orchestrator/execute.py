@@ -38,6 +38,7 @@ def execute(
     report: Callable[[Metrics], None] = lambda metrics: None,
     time_limit: float | None = None,
     team: Team | None = None,
+    again: bool = False,
 ) -> Record:
     """Run a trial, keep its artifacts, commit its record, and give the record that stands.
 
@@ -45,8 +46,9 @@ def execute(
     one-line reason and the full trace; memory that ran out is tried once more in smaller parts,
     where the model can. One that takes longer than `time_limit` seconds takes this process with
     it, wherever it hangs; the next process that is asked for it records the timeout. Where the
-    `team` has helpers they share the trial. Raises OSError where the storage fails, and Apart where
-    a helper died: what a trial left there to go on from stays.
+    `team` has helpers they share the trial. `again` says that its last worker died: if the kernel
+    has ended a process here meanwhile, memory ran out. Raises OSError where the storage fails, and
+    Apart where a helper died: what a trial left there to go on from stays.
     """
     team = team or Team()
     ledger = Ledger(storage)
@@ -55,13 +57,23 @@ def execute(
     if (overdue := timed_out(trial, storage)) is not None:
         record = record_of(trial, overdue, code_version)
         ledger.commit(record)
-        late_mark(storage, trial.id).unlink(missing_ok=True)
+        for mark in (late_mark(storage, trial.id), memory_mark(storage, trial.id)):
+            mark.unlink(missing_ok=True)
         return record
-    parts = memory.parts_for(trial, ledger.last(trial.id))
+    parts, mark = memory.parts_for(trial, ledger.last(trial.id)), memory_mark(storage, trial.id)
+    if again and memory.kernel_ended(mark):
+        reason = memory.told("the kernel ended its process", parts)
+        record = record_of(trial, Done("out_of_memory", reason, parts=parts), code_version)
+        ledger.commit(record)
+        if memory.parts_for(trial, record) == parts:
+            mark.unlink()
+            drop(storage, f"checkpoints/{trial.id}")
+            return record
+        parts = memory.parts_for(trial, record)
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
         carry = carried(storage, f"checkpoints/{trial.id}")
-        with deadline(late_mark(storage, trial.id), time_limit), carry:
+        with memory.marked(mark), deadline(late_mark(storage, trial.id), time_limit), carry:
             done = attempt(trial, storage, scratch, report, team, parts)
         if (known := ledger.settled(trial.id)) is not None:
             return known  # another was first while this machine was cut off; its files stand, too
@@ -72,8 +84,8 @@ def execute(
     first = patiently(lambda: ledger.commit(record))
     if memory.parts_for(trial, record) > parts:
         memory.give_back()
-        again = {"code_version": code_version, "report": report, "time_limit": time_limit}
-        return execute(trial, storage, team=team, **again)
+        given = {"code_version": code_version, "report": report, "time_limit": time_limit}
+        return execute(trial, storage, team=team, **given)
     drop(storage, f"checkpoints/{trial.id}")
     return record if first else ledger.settled(trial.id) or record
 
@@ -244,6 +256,11 @@ def checkpoints_of(storage: Path, trial_id: str) -> Path:
 def late_mark(storage: Path, trial_id: str) -> Path:
     """Where a trial that runs out of time leaves the trace of where it was."""
     return storage / "late" / trial_id
+
+
+def memory_mark(storage: Path, trial_id: str) -> Path:
+    """Where it stands how much memory had run out here before the trial began."""
+    return storage / "late" / f"{trial_id}.memory"
 
 
 @contextlib.contextmanager

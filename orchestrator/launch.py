@@ -142,6 +142,7 @@ def run_handful(
                 code_version=code_version,
                 time_limit=time_limit,
                 team=team,
+                again=config["again"],
             )
             if time.monotonic() - started > PATIENCE:
                 break
