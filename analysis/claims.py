@@ -101,11 +101,19 @@ def looks(rows: pd.DataFrame, stopping: Mapping[str, Any] | None) -> list[str]:
 
 
 def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """What to know of the rows, each note once, with the rows it is about."""
+    """What to know of the rows, each note once, with the rows it is about.
+
+    Data set and metric are named where there are several.
+    """
+    several = [key for key in ("dataset", "metric") if rows[key].nunique() > 1]
     told: dict[str, list[str]] = {}
-    for _, row in rows[rows["note"] != ""].iterrows():
-        where = f"{row['a']} and {row['b']}, {row['dataset']}, {pretty(row['metric'])},"
-        told.setdefault(row["note"], []).append(f"{where} {row['fraction']:.0%}")
+    noted = rows[rows["note"] != ""]
+    for key, part in noted.groupby(["note", "a", "b", *several], sort=False):
+        note, a, b, *_ = map(str, key)
+        named = part.iloc[0].to_dict() | {"metric": pretty(part["metric"].iloc[0])}
+        shares = ", ".join(f"{share:.0%}" for share in part["fraction"])
+        about = [f"{a} and {b}", *(named[name] for name in several), f"{shares} of labels"]
+        told.setdefault(note, []).append(", ".join(about))
     return [(note, "; ".join(about)) for note, about in told.items()]
 
 

@@ -91,13 +91,14 @@ def on_test(rows: pd.DataFrame) -> bool:
 def warnings(table: pd.DataFrame, compared: set[str]) -> list[str]:
     """What to hold against comparisons of these arms; all arms, if none are named.
 
-    That only some were tuned (those without hyperparameters have nothing to tune), or that some
-    select on what they report.
+    That only some were tuned (those without hyperparameters have nothing to tune, and some tune
+    themselves), or that some select on what they report.
     """
     part = table[table["model"].isin(compared or set(table["model"]))]
     found = []
     tried = part[part["model_params"] != "{}"].groupby("model")["model_params"].nunique()
-    tuned, untuned = tried[tried > 1], tried[tried == 1]
+    themselves = {m for m, rows in part.groupby("model") if selected(rows, "")}
+    tuned, untuned = tried[tried > 1], tried[(tried == 1) & ~tried.index.isin(themselves)]
     if len(tuned) and len(untuned):
         names = " and ".join(f"{model} ({n} candidates)" for model, n in tuned.items())
         verb = "was" if len(tuned) == 1 else "were"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,12 @@ from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
 from analysis.table import check, holes, ok, values_of
 
+WORDS = {
+    "created_at": "planned at",
+    "headline": "main metric",
+    "analysis_sha256": "sha256 of the planned comparisons",
+}
+"""What entries of a manifest are called on a page."""
 STRONG = 10
 """A difference in BIC that is strong evidence (Kass & Raftery 1995)."""
 
@@ -96,6 +103,7 @@ def report(
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
             facts=facts(table, rows, manifest or {}),
+            inf=math.inf,
         ),
         encoding="utf-8",
     )
@@ -264,12 +272,13 @@ def facts(
         ("label shares", ", ".join(f"{share:.0%}" for share in sorted(table["fraction"].unique()))),
         ("trials", f"{trials}, of them {table[table['status'] == 'ok']['trial_id'].nunique()} ok"),
     ]
-    for why in dict.fromkeys(zip(rows["test"], rows["why"], strict=True)):
+    whys = rows["why"].str.replace(r" \(test share \d+%\)", "", regex=True)  # rounded, row by row
+    for why in dict.fromkeys(zip(rows["test"], whys, strict=True)):
         told.append(("test", ": ".join(part for part in why if part)))
     if "code_version" in table.columns:
         told.append(("code version", claims.listed(table["code_version"])))
     told.append(("Python", platform.python_version()))
     plain = (str, int, float, bool)
-    told += [(str(k), str(v)) for k, v in manifest.items() if isinstance(v, plain)]
+    told += [(WORDS.get(k, k), str(v)) for k, v in manifest.items() if isinstance(v, plain)]
     elsewhere = {"hostname", "title", "sweep", "exploratory"}
     return [(name, value) for name, value in told if value and name not in elsewhere]

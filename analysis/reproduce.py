@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.corrections import holm
 from analysis.intervals import TEstimate, student
 from analysis.published import sd_of_interval
 from analysis.table import values_of
@@ -111,9 +112,7 @@ def reproduction(
     cells = pd.DataFrame([asdict(cell) for cell in found], columns=list(Cell.__annotations__))
     tested = cells["p"].notna()
     if tested.any():
-        from statsmodels.stats.multitest import multipletests
-
-        cells.loc[tested, "p_adjusted"] = multipletests(cells.loc[tested, "p"], method="holm")[1]
+        cells.loc[tested, "p_adjusted"] = holm(cells.loc[tested, "p"].to_numpy(float))
     cells.loc[(cells["verdict"] == NOISE) & (cells["p_adjusted"] < alpha), "verdict"] = FAIL
     return cells
 

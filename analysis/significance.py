@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.bayes import Posterior
 from analysis.comparison import COLUMNS, Comparison, dropped
+from analysis.corrections import CORRECTIONS
 from analysis.design import choose_test, design_of
 from analysis.effects import hedges_g
 from analysis.intervals import TEstimate, p_equivalent, paired
@@ -19,11 +20,6 @@ from analysis.power import EFFICIENCY, MOST_SEEDS, out_of_reach, seeds_needed
 from analysis.predictions import Predictions, cell_by_cell
 from analysis.selection import choose_on_validation, twin
 from analysis.table import CELL, check, ok, values_of
-
-CORRECTIONS = {"holm": "holm", "benjamini-hochberg": "fdr_bh", "none": None}
-"""Holm keeps the chance of any false verdict below alpha; Benjamini-Hochberg keeps the share of
-false ones among those given below it, where p-values do not depend negatively."""
-
 
 NAN = float("nan")
 NEED_CELLS = ("seeds-and-cells", "mcnemar")
@@ -246,10 +242,8 @@ def adjusted(
     rows["margin"] = rows["margin"].astype(float)
     known = rows["p"].notna()
     rows["p_adjusted"] = rows["p"]
-    if method and known.any():
-        from statsmodels.stats.multitest import multipletests
-
-        rows.loc[known, "p_adjusted"] = multipletests(rows.loc[known, "p"], method=method)[1]
+    if known.any():
+        rows.loc[known, "p_adjusted"] = method(rows.loc[known, "p"].to_numpy(float))
     sure = rows["p_adjusted"] < alpha
     rows.loc[sure & (rows["difference"] > 0), "verdict"] = "better"
     rows.loc[sure & (rows["difference"] < 0), "verdict"] = "worse"

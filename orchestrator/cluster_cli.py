@@ -16,11 +16,14 @@ from orchestrator.options import (
     Data,
     LabelKey,
     Labels,
+    MaxSeeds,
     MinCells,
     Storage,
     TimeLimit,
+    UntilDecided,
     parsed,
     print_json,
+    refuse_half,
 )
 
 if TYPE_CHECKING:
@@ -74,16 +77,20 @@ def submit(
     ] = None,
     only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
     time_limit: TimeLimit = None,
+    until: UntilDecided = None,
+    max_seeds: MaxSeeds = None,
     follow: Annotated[bool, typer.Option(help="Print what it prints until it ends.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep as a job of a Ray cluster; the laptop may be closed. Submit again to resume.
 
     [dim]gauntlet submit quickstart seeds=10 --address http://127.0.0.1:8265[/dim]
+    [dim]gauntlet submit quickstart --until decided --max-seeds 20 --address ...[/dim]
     """
     from orchestrator.cluster import connect, on_the_cluster
 
     parsed(changes)  # a word that is no change is told before anything is shipped
+    refuse_half(until, max_seeds)
     options = {
         "--data": data and on_the_cluster(data, storage),
         "--labels": labels and on_the_cluster(labels, storage),
@@ -94,6 +101,8 @@ def submit(
         "--max-concurrent": max_concurrent,
         "--only": only,
         "--time-limit": time_limit,
+        "--until": until and until.value,
+        "--max-seeds": max_seeds,
     }
     given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
     if storage and not Path(storage).is_absolute() and not storage.startswith("s3://"):

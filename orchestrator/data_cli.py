@@ -163,7 +163,7 @@ def listed(source: Any) -> dict[str, Any]:
 
 def how(source: Any) -> str:
     """The way its files come, in a word or two."""
-    from trainables.sources import ByHand, Made
+    from trainables.origins import ByHand, Made
 
     kinds = {type(file) for file in source.files}
     if ByHand in kinds:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -127,14 +127,15 @@ def run(
             time_limit,
             planned.sweep.processes,
         )
-        return carry_out(job, missing, shown, max_concurrent)
+        return carry_out(job, missing, shown, ray, max_concurrent)
 
-    ran = once(planned, ())
-    while planned.sweep.max_seeds and not ran.interrupted and (more := topped_up(planned)):
-        known = {trial.id for trial in planned.trials}
-        again, planned = once(more, known), more
-        seconds = round(ran.seconds + again.seconds, 1)
-        ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
+    with ExitStack() as ray:  # one for all looks
+        ran = once(planned, ())
+        while planned.sweep.max_seeds and not ran.interrupted and (more := topped_up(planned)):
+            known = {trial.id for trial in planned.trials}
+            again, planned = once(more, known), more
+            seconds = round(ran.seconds + again.seconds, 1)
+            ran = replace(again, ran=ran.ran + again.ran, seconds=seconds)
     return ran
 
 
@@ -163,7 +164,8 @@ def retry(
     failed = [trial for trial in trials if trial.id in unsettled]
     processes = manifest.get("processes", 1)
     job = Job(sweep, trials, place, tracking_uri, address, time_limit, processes)
-    return carry_out(job, failed, display or Silent())
+    with ExitStack() as ray:
+        return carry_out(job, failed, display or Silent(), ray)
 
 
 @dataclass(frozen=True)
@@ -180,15 +182,22 @@ class Job:
 
 
 def carry_out(
-    job: Job, missing: list[Trial], display: Display, max_concurrent: int | None = None
+    job: Job,
+    missing: list[Trial],
+    display: Display,
+    ray: ExitStack,
+    max_concurrent: int | None = None,
 ) -> Ran:
-    """Run what is missing, mirror everything, and say what came of it."""
+    """Run what is missing, mirror everything, and say what came of it.
+
+    Ray is started where there is something to run, and lasts as long as the stack `ray`.
+    """
     started = time.perf_counter()
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
     ran, interrupted, took = 0, False, None
     if missing:
         display.begin(job.trials, missing)
-        ran, interrupted, took = go(job, missing, display, mirroring, max_concurrent)
+        ran, interrupted, took = go(job, missing, display, mirroring, ray, max_concurrent)
     else:
         mirroring.once()
     records = Ledger(job.storage).current([trial.id for trial in job.trials])
@@ -249,6 +258,7 @@ def go(
     trials: list[Trial],
     display: Display,
     mirroring: Mirroring,
+    ray: ExitStack,
     max_concurrent: int | None,
 ) -> tuple[int, bool, Makespan | None]:
     """Run trials on Ray, shown as they go: how many, whether Ctrl-C left some to do, and how long
@@ -283,7 +293,8 @@ def go(
     try:
         # Ray outermost, so that other threads have ended when it shuts down: one that happens to
         # free an object of Ray's in that moment would take the process with it.
-        with connected(job.address), closing(display), mirroring:
+        ray.enter_context(connected(job.address))
+        with closing(display), mirroring:
             there = room(trials, max_concurrent, job.processes)
             expected = makespan(trials, learned(job.storage), *there)
             whole = all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,21 @@ TimeLimit = Annotated[
     float | None,
     typer.Option(help="End a trial that takes longer than this many seconds, as timeout.", min=1),
 ]
+
+
+class Until(StrEnum):
+    decided = "decided"
+
+
+UntilDecided = Annotated[
+    Until | None, typer.Option(help="Add seeds where a planned comparison is undecided.")
+]
+MaxSeeds = Annotated[
+    int | None, typer.Option(help="With --until decided: up to so many seeds.", min=1)
+]
 DEFAULT_STORAGE = "gauntlet-runs"
+FAILED, BAD_INPUT, CHECK_FAILED, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes."""
 
 
 def parsed(changes: list[str] | None) -> dict[str, Any]:
@@ -71,6 +86,12 @@ def parsed(changes: list[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[key] = value
     return found
+
+
+def refuse_half(until: Until | None, max_seeds: int | None) -> None:
+    """Raise ValueError for one of the two options that mean nothing without the other."""
+    if (until is None) != (max_seeds is None):
+        raise ValueError("--until decided and --max-seeds N go together: until when, and how far")
 
 
 def print_json(value: Any) -> None:

@@ -21,24 +21,29 @@ SHARED = ROOT.parent / "shared"
 for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG"):
     os.environ.pop(key, None)  # a developer's own settings shall not reach the tests
 
+# else each of the many processes that the tests start compiles all it imports anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
-STARTS_RAY = ("orchestrator", "benchmarks", "cluster", "chaos")
-"""What tests are named that run sweeps."""
+TURNS = {"ray": ("orchestrator",), "ray too": ("chaos", "cluster", "benchmarks")}
+"""What tests are named that run sweeps, in two queues."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """All that starts Ray runs in one process, and first, as it takes longest.
+    """All that starts Ray runs in two processes, and first, as it takes longest.
 
-    Sweeps side by side would wait for each other's processes. (Of pytest 9.2 xdist does not see its
-    own groups.)
+    More sweeps side by side would wait for each other's processes. (Of pytest 9.2 xdist does not
+    see its own groups.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            sweeping = nodeid.startswith(tuple(f"tests/{name}" for name in STARTS_RAY))
-            return "ray" if sweeping else nodeid
+            for queue, rooms in TURNS.items():
+                if nodeid.startswith(tuple(f"tests/{room}" for room in rooms)):
+                    return queue
+            return nodeid
 
     return Scheduling(config, log)
 

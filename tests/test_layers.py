@@ -19,6 +19,7 @@ EXCEPTIONS = {  # the doors between rooms
     ("orchestrator/cli.py", "analysis"),
     ("orchestrator/cluster_cli.py", "analysis"),
     ("orchestrator/data_cli.py", "analysis"),
+    ("orchestrator/findings_cli.py", "analysis"),
     ("orchestrator/until.py", "analysis"),
     ("analysis/results.py", "orchestrator"),
     ("analysis/conclusion.py", "orchestrator"),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-TINY = 10
-"""A class of fewer cells cannot be split into train, validation and test and still be scored."""
-SHALLOW = 500
-"""Counts a cell, in the median, below which cell types blur."""
-FEW_GENES = 1000
-NEAR = 0.9999
-"""Cosine of two log-normalised profiles above which we call them near-duplicates."""
+from trainables.concerns import warnings
+from trainables.duplicates import exact_duplicates, near_duplicates, originals
+
 LOG_CEILING = 30.0
 """No natural or base-2 log1p of scaled counts is above this."""
 ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?$")
@@ -179,108 +173,6 @@ def cramers_v(table: np.ndarray) -> float | None:
     return float(np.sqrt(chi2 / (total * smaller)))
 
 
-# ---- duplicates -------------------------------------------------------------------------------
-
-
-def originals(values: sparse.csr_matrix) -> np.ndarray:
-    """For each row the first row with the very same values; -1 for rows without any.
-
-    >>> originals(sparse.csr_matrix([[1, 0], [0, 2], [1, 0], [0, 0]])).tolist()
-    [0, 1, 0, -1]
-    """
-    first: dict[bytes, int] = {}
-    found = np.full(values.shape[0], -1)
-    for row in range(values.shape[0]):
-        inside = slice(values.indptr[row], values.indptr[row + 1])
-        if inside.start < inside.stop:
-            key = hashlib.blake2b(values.indices[inside].tobytes(), digest_size=16)
-            key.update(values.data[inside].tobytes())
-            found[row] = first.setdefault(key.digest(), row)
-    return found
-
-
-def exact_duplicates(original: np.ndarray, labels: pd.Series | None) -> dict[str, Any]:
-    """Cells whose expression is, value by value, that of an earlier cell.
-
-    `pairs` are the first ten, each an original and its repeat.
-    """
-    repeats = np.flatnonzero((original >= 0) & (original != np.arange(len(original))))
-    pairs = [(int(original[row]), int(row)) for row in repeats]
-    return {"cells": len(pairs), "pairs": pairs[:10], "other_label": disagreeing(pairs, labels)}
-
-
-def near_duplicates(
-    rows: sparse.csr_matrix,
-    original: np.ndarray,
-    labels: pd.Series | None,
-    threshold: float = NEAR,
-) -> dict[str, Any]:
-    """Cells whose profile has a cosine above `threshold` with an earlier one's, but is not equal.
-
-    `rows` have length one; exact repeats are left out. A random projection to 64 dimensions
-    nominates pairs and the full profiles decide: what is reported is exact, and about one pair in
-    a million is missed.
-    """
-    pairs = []
-    alone = np.flatnonzero(original == np.arange(len(original)))
-    for a, b in nominated(rows[alone], threshold):
-        a, b = alone[a], alone[b]
-        cosine = np.asarray(rows[a].multiply(rows[b]).sum(axis=1)).ravel()
-        close = cosine > threshold
-        pairs += [(int(min(p)), int(max(p))) for p in zip(a[close], b[close], strict=True)]
-    pairs.sort()
-    return {
-        "threshold": threshold,
-        "cells": len({later for _, later in pairs}),
-        "pairs": pairs[:10],
-        "other_label": disagreeing(pairs, labels),
-    }
-
-
-def nominated(
-    rows: sparse.csr_matrix, threshold: float, dimensions: int = 64, block: int = 2048
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of rows close in a random projection, block by block.
-
-    Rows are sorted along one direction in which close ones cannot be far apart, so that each
-    block meets its neighbourhood only, and no n x n matrix ever exists.
-    """
-    rng = np.random.default_rng(0)
-    directions = rng.standard_normal((rows.shape[1], dimensions)).astype(np.float32)
-    points = np.asarray(rows @ directions, dtype=np.float32) / np.float32(np.sqrt(dimensions))
-    reach = float(np.sqrt(2 * (1 - threshold)))  # how far apart such profiles are at most
-    # along one Gaussian direction a distance grows by N(0, 1): six of them miss one in 1e8
-    order = np.argsort(points[:, 0])
-    line = points[order, 0] * np.sqrt(dimensions)
-    within = (1.5 * reach) ** 2  # 64 dimensions keep a distance to +- 9 %
-    for start in range(0, len(order), block):
-        stop = min(start + block, len(order))
-        end = int(np.searchsorted(line, line[stop - 1] + 6 * reach, side="right"))
-        here = points[order[start:stop]]
-        for other in range(start, end, block):
-            last = min(other + block, end)
-            there = points[order[other:last]]
-            distance = squared(here)[:, None] + squared(there)[None] - 2 * here @ there.T
-            i, j = np.nonzero(distance <= within)
-            i, j = order[i + start], order[j + other]
-            once = i < j if other == start else i != j  # within a block every pair is met twice
-            if once.any():
-                yield i[once], j[once]
-
-
-def squared(points: np.ndarray) -> np.ndarray:
-    """The squared length of each row."""
-    return np.einsum("ij,ij->i", points, points)
-
-
-def disagreeing(pairs: list[tuple[int, int]], labels: pd.Series | None) -> int:
-    """How many pairs carry two different labels."""
-    if labels is None:
-        return 0
-    known = labels.to_numpy()
-    return sum(known[a] != known[b] for a, b in pairs)
-
-
 # ---- genes ------------------------------------------------------------------------------------
 
 
@@ -298,88 +190,3 @@ def gene_names(names: pd.Index) -> dict[str, Any]:
         "repeated_examples": [str(name) for name in repeated[:5]],
         "examples": text[:5],
     }
-
-
-# ---- in words ---------------------------------------------------------------------------------
-
-
-def warnings(card: dict[str, Any]) -> list[str]:
-    """What a reader should worry about, a sentence each, the gravest first."""
-    return [
-        *warnings_of_values(card),
-        *warnings_of_labels(card),
-        *warnings_of_duplicates(card),
-        *warnings_of_genes(card),
-    ]
-
-
-def warnings_of_values(card: dict[str, Any]) -> Iterator[str]:
-    kind, where = card["values"], card["values_from"]
-    if kind == "log-normalised":
-        yield f"{where} is logged and there are no raw counts: models that want counts cannot run"
-    elif kind != "counts":
-        yield f"{where} holds {kind} values: give raw counts or log-normalised ones"
-    median = card["library_size"]["median"]
-    if kind == "counts" and median < SHALLOW:
-        yield f"shallow: half of the cells have fewer than {median:,.0f} counts"
-    if n := card["cells_without_counts"]:
-        yield f"{n:,} cells have no counts at all"
-
-
-def warnings_of_labels(card: dict[str, Any]) -> Iterator[str]:
-    if card["labels"] is None:
-        yield "there are no cell types, so nothing can be annotated or scored by type"
-        return
-    if card["unlabelled"]:
-        yield f"{card['unlabelled']:,} cells have no label and would be left out"
-    tiny = {name: n for name, n in card["labels"].items() if n < TINY}
-    if tiny:
-        named = ", ".join(f"{name} ({n})" for name, n in list(tiny.items())[:5])
-        more = f" and {len(tiny) - 5} more" if len(tiny) > 5 else ""
-        yield f"tiny classes: {named}{more}; leave them out with --min-cells {TINY}"
-    total = sum(card["labels"].values())
-    largest, n = next(iter(card["labels"].items()), ("", 0))
-    if len(card["labels"]) == 1:
-        yield f"every cell is {largest}: there is nothing to tell apart"
-    elif total and n / total > 0.8:
-        yield f"{n / total:.0%} of the cells are {largest}: accuracy will look good by itself"
-    yield from warnings_of_confounding(card["confounding"])
-
-
-def warnings_of_confounding(found: dict[str, Any] | None) -> Iterator[str]:
-    if found is None or found["cramers_v"] is None:
-        return
-    alone, labels = found["labels_in_one_batch"], len(found["table"])
-    if found["cramers_v"] > 0.9:
-        yield (
-            f"label and batch are nearly the same thing (Cramer's V {found['cramers_v']:.2f}): a"
-            " model can be right by recognising the batch"
-        )
-    elif alone:
-        named = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-        yield f"confounded: {len(alone)} of {labels} types lie in one batch only ({named})"
-
-
-def warnings_of_duplicates(card: dict[str, Any]) -> Iterator[str]:
-    found = card["exact_duplicates"]
-    if found["cells"]:
-        other = f", {found['other_label']} under another label" if found["other_label"] else ""
-        yield (
-            f"{found['cells']:,} cells repeat another cell exactly{other}: a split may put one into"
-            " training and one into test"
-        )
-    near = card["near_duplicates"]
-    if near and near["cells"]:
-        above = f"cosine > {near['threshold']}"
-        yield f"{near['cells']:,} cells are near-duplicates of another cell ({above})"
-
-
-def warnings_of_genes(card: dict[str, Any]) -> Iterator[str]:
-    names = card["gene_names"]
-    if names["kind"] != "symbols":
-        yield f"gene names are {names['kind']}: pretrained models look genes up by symbol"
-    if names["repeated"]:
-        named = ", ".join(names["repeated_examples"])
-        yield f"{names['repeated']} gene names occur more than once, such as {named}"
-    if card["genes"] < FEW_GENES:
-        yield f"only {card['genes']:,} genes: pretrained models expect thousands"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trainables.networks import weights
-from trainables.sources import unpacked
+from trainables.origins import unpacked
 from trainables.store import file_sha256
 
 

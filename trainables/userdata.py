@@ -45,6 +45,12 @@ class UserFile:
     min_cells: int = 0
     labels: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Take paths as text too: a sweep's file spells them so."""
+        object.__setattr__(self, "path", Path(self.path))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", Path(self.labels))
+
     @property
     def name(self) -> str:
         """The file's name without its ending."""

@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
 """Okabe and Ito's colours without yellow and black, which vanish on white or on dark."""
 
+WIDEST = 8.6
+"""Inches: a wider figure is shrunk to the page, and its words with it."""
+
 INK = "#1b1e23"
 FAINT = "#8a8f98"
 
@@ -49,8 +52,8 @@ def colours(models: Iterable[str]) -> dict[str, str]:
 
 
 def panels(n: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of `n` panels side by side, at most three in a row, sizes in inches each."""
-    columns = max(1, min(n, 3))
+    """A figure of `n` panels, sizes in inches each; as many in a row as keep letters legible."""
+    columns = max(1, min(n, int(WIDEST / width)))
     n_rows = -(-max(n, 1) // columns)
     figure = Figure(figsize=(width * columns, height * n_rows), layout="constrained")
     axes = figure.subplots(n_rows, columns, squeeze=False).ravel()

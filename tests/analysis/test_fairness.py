@@ -67,3 +67,11 @@ def test_one_tuned_arm_is_held_against_the_comparison():
     [told] = warnings(sweep_table(), {"logreg", "pca+probe"})
     assert told.startswith("Only logreg (3 candidates) was tuned")
     assert warnings(sweep_table(), {"logreg", "mean"}) == []  # mean has nothing to tune
+
+
+def test_a_model_that_tunes_itself_was_tuned():
+    table = sweep_table()
+    chosen = table[(table["model"] == "pca+probe") & (table["metric"] == "valid/macro_f1")]
+    assert warnings(table, {"logreg", "pca+probe"})
+    both = pd.concat([table, chosen.assign(metric="chosen/C", value=0.1)])
+    assert warnings(both, {"logreg", "pca+probe"}) == []

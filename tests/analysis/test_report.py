@@ -158,6 +158,22 @@ def test_a_sweep_of_failures_has_a_page(tmp_path, plan):
     assert "out_of_memory" in page
 
 
+def test_a_note_is_said_once_of_all_its_label_shares(tmp_path):
+    table = sweep_table(lost={("pca+probe", share, 0) for share in (0.1, 0.5)})
+    out = report(table, PLAN[:1], tmp_path / "r.html", title="t", sweep="s")
+    page = out.read_text(encoding="utf-8")
+    assert page.count("1 of 5 seeds left out") == 1
+    assert "It is said of logreg and pca+probe, 10%, 50% of labels." in page
+
+
+def test_no_figure_is_so_wide_that_its_words_shrink():
+    names = [f"m{i}" for i in range(4)]
+    rows = compare(sweep_table(), "logreg", "mean")
+    many = pd.concat([rows.assign(a=name) for name in names])
+    assert differences(many).get_figwidth() <= 8.6
+    assert len(differences(many).axes) == 4
+
+
 def test_undecided_sweeps_say_so(tmp_path):
     table = sweep_table(skill={"logreg": 0.806, "pca+probe": 0.81, "mean": 0.05})
     page = report(table, PLAN[:1], tmp_path / "r.html", title="t", sweep="s").read_text()

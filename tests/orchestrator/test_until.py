@@ -1,10 +1,16 @@
 """Seeds are added where a comparison is undecided, and nowhere else."""
 
 import json
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from analysis import results
+from orchestrator.cli import app
+from orchestrator.driver import run
+from orchestrator.execute import execute
 from orchestrator.planning import plan
 from orchestrator.sweep import Comparison, Sweep
 
@@ -76,3 +82,55 @@ def test_half_of_the_option_is_refused(gauntlet, tmp_path):
     assert "go together" in gauntlet(*words, "--max-seeds", 9, expect=2).stderr
     both = ("--until", "decided", "--max-seeds", 9)
     assert "--only" in gauntlet(*words, *both, "--only", "logreg", expect=2).stderr
+
+
+def test_all_looks_share_one_ray(monkeypatch, tmp_path):
+    """With a Ray that runs trials here, and counts how often it is started."""
+    depth, starts = [0], []
+
+    @contextmanager
+    def connected(address):
+        starts.append(depth[0])
+        depth[0] += 1
+        yield
+        depth[0] -= 1
+
+    def launch(trials, storage, *, watch, code_version, **_):
+        assert depth[0]
+        for trial in trials:
+            execute(trial, storage, code_version=code_version)
+            watch("end", trial, {})
+
+    monkeypatch.setattr("orchestrator.launch.connected", connected)
+    monkeypatch.setattr("orchestrator.launch.launch", launch)
+    room = (lambda trial: {"CPU": 1.0}, {"CPU": 1.0})
+    monkeypatch.setattr("orchestrator.launch.room", lambda *_: room)
+    alike = {"random_embedding+probe": {}, "shuffled_labels": {}}
+    pair = [Comparison("random_embedding+probe", "shuffled_labels")]
+    ran = run(sweep(models=alike, analysis=pair), tmp_path, seeds=2, max_seeds=6)
+    assert ran.planned == ran.ran == ran.statuses["ok"] > 4
+    assert starts[0] == 0  # later looks find it running, as `connected` would
+    assert len(starts) > 1
+    assert 0 not in starts[1:]
+    assert depth == [0]
+
+
+def test_a_job_is_told_until_when(monkeypatch, tmp_path):
+    """What a cluster is asked to run is what `gauntlet run` understands."""
+    told = []
+    jobs = SimpleNamespace(
+        submit=lambda sweep, words, storage: told.extend(words) or "s-1",
+        find=lambda job: {"code_version": "1"},
+    )
+    monkeypatch.setattr("orchestrator.cluster.connect", lambda address: jobs)
+    words = ["submit", "quickstart", "seeds=2", "--address", "http://head:8265"]
+    done = CliRunner().invoke(app, [*words, "--until", "decided", "--max-seeds", "9"])
+    assert done.exit_code == 0, done.output
+    assert told == ["seeds=2", "--until", "decided", "--max-seeds", "9"]
+    seen = {}
+    monkeypatch.setattr("orchestrator.driver.run", lambda *_, **how: seen.update(how))
+    monkeypatch.setattr("orchestrator.cli.conclude", lambda *_: None)
+    CliRunner().invoke(app, ["run", "quickstart", *told, "--storage", str(tmp_path)])
+    assert (seen["seeds"], seen["max_seeds"]) == (2, 9)
+    half = CliRunner().invoke(app, [*words, "--max-seeds", "9"])
+    assert "go together" in str(half.exception)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from trainables.inspection import gene_names, inspect, near_duplicates, originals, profiles
+from trainables.duplicates import near_duplicates, originals
+from trainables.inspection import gene_names, inspect, profiles
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -123,14 +124,14 @@ def test_near_duplicates_are_those_of_all_pairs(threshold: float):
 
 
 def test_near_duplicates_are_found_across_blocks(monkeypatch: pytest.MonkeyPatch):
-    from trainables import inspection
+    from trainables import duplicates
 
     made = cells(n=200)
     dense = made.X.toarray()
     dense[100:] = dense[:100] * 3
     rows = profiles(sparse.csr_matrix(dense), "counts")
-    whole = inspection.nominated
-    monkeypatch.setattr(inspection, "nominated", lambda r, t: whole(r, t, block=16))
+    whole = duplicates.nominated
+    monkeypatch.setattr(duplicates, "nominated", lambda r, t: whole(r, t, block=16))
     found = near_duplicates(rows, originals(sparse.csr_matrix(dense)), None)
     assert found["cells"] == 100
     assert found["pairs"][0] == (0, 100)

@@ -31,7 +31,8 @@ from trainables.datasets.pbmc12k import read as read_pbmc12k
 from trainables.datasets.pbmc95k import POPULATIONS, archive
 from trainables.downloads import Patience, Resuming, fetch, git_blob_sha1
 from trainables.layouts import read_10x_archive, read_one
-from trainables.sources import ByHand, Facts, Made, Published, Web, data_home
+from trainables.origins import ByHand, Made, Web, data_home
+from trainables.sources import Facts, Published
 from trainables.store import Store
 
 BODY = bytes(range(256)) * 400

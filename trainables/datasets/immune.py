@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import counts_from_layer, read_h5ad
-from trainables.sources import UNSTATED, Facts, Published, Web
+from trainables.origins import Web
+from trainables.sources import UNSTATED, Facts, Published
 
 
 def read(paths: list[Path]) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainables.sources import UNSTATED, Facts, Published, Web
+from trainables.origins import Web
+from trainables.sources import UNSTATED, Facts, Published
 
 GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE115nnn/GSE115469/suppl"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import read_train_test
-from trainables.sources import UNSTATED, ByHand, Facts, Published
+from trainables.origins import ByHand
+from trainables.sources import UNSTATED, Facts, Published
 
 FOLDER = "https://drive.google.com/drive/folders/1s9XjcSiPC-FYV3VeHrEa7SeZetrthQVV"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import natural_log, read_h5ad
-from trainables.sources import UNSTATED, ByHand, Facts, Published
+from trainables.origins import ByHand
+from trainables.sources import UNSTATED, Facts, Published
 
 DRIVE = "https://drive.google.com/file/d/1fNZbKx6LPeoS0hbVYJFI8jlDlNctZxlU/view"
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from trainables.datasets.zheng68k import SFE
 from trainables.layouts import natural_log, read_h5ad
-from trainables.sources import UNSTATED, Facts, Published, Web
+from trainables.origins import Web
+from trainables.sources import UNSTATED, Facts, Published
 
 
 def read(paths: list[Path]) -> Any:

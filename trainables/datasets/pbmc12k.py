@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import read_h5ad
-from trainables.sources import UNSTATED, Facts, Made, Published
+from trainables.origins import Made
+from trainables.sources import UNSTATED, Facts, Published
 
 
 def make(scvi_data: Any, folder: Path) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import natural_log, read_h5ad
-from trainables.sources import Facts, Published, Web
+from trainables.origins import Web
+from trainables.sources import Facts, Published
 
 SFE = (
     "https://github.com/clinicalml/sc-foundation-eval/raw/1332b3476e5e07c7143f494b178a51ad1c20baf0"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.layouts import read_10x_archive
-from trainables.sources import Facts, Published, Web
+from trainables.origins import Web
+from trainables.sources import Facts, Published
 
 TENX = "https://cf.10xgenomics.com/samples/cell-exp/1.1.0/fresh_68k_pbmc_donor_a"
 LABELS = (

@@ -24,7 +24,7 @@ class MostCommonBin:
 
     card: ClassVar = Card(
         summary="always the commonest bin of the training cells, zeros aside",
-        citation="Boiarsky et al. 2024, doi:10.1038/s42256-024-00949-w, Table 3",
+        citation="Boiarsky et al. 2023, doi:10.1101/2023.10.19.563100, Table 3",
         control="floor",
     )
 
