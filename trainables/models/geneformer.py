@@ -115,6 +115,7 @@ class Geneformer:
         gpus=1.0,
         memory_gb=8.0,
         parts=True,
+        processes=True,
         extra="geneformer",
         citation="Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9",
         licence="Apache-2.0",

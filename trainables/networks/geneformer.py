@@ -18,6 +18,7 @@ from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.networks import weights
 from trainables.networks.inference import asked, threads
+from trainables.networks.processes import parted
 from trainables.networks.training import (
     Loss,
     Plan,
@@ -26,7 +27,6 @@ from trainables.networks.training import (
     Rate,
     Training,
     autocast,
-    parted,
     seeded,
     trainable,
 )
