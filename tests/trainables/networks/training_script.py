@@ -45,7 +45,7 @@ def main(checkpoint, out, pause=0.0, report=lambda told: print(told, flush=True)
         module,
         loss,
         len(x),
-        Plan(epochs=4, batch=4, accumulate=2, clip=1.0, best="-valid/loss", save_every_s=0),
+        Plan(epochs=4, batch=5, accumulate=2, clip=1.0, best="-valid/loss", save_every_s=0),
         seed=1,
         optimizer=torch.optim.AdamW(module.parameters()),
         rate=exponential(0.05, 0.9),
