@@ -31,8 +31,9 @@ from orchestrator.dealer import Dealer, Watch
 from orchestrator.dealing import PATIENCE
 from orchestrator.execute import execute
 from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
-from orchestrator.storage import opened, shown
+from orchestrator.storage import opened, shown, store
 from orchestrator.trouble import CannotWrite, in_words
+from trainables.side_by_side import solve_ahead
 from trainables.trial import Trial
 
 Note = Callable[[str], None]
@@ -117,6 +118,7 @@ def run_handful(
     trials, started = fetched(table[0]), time.monotonic()
     with in_words(Path(storage)):
         home = opened(storage)
+        solve_ahead((trials[trial_id] for trial_id in config["trials"]), store(home))
         for trial_id in config["trials"]:
             execute(trials[trial_id], home, code_version=code_version, time_limit=time_limit)
             if time.monotonic() - started > PATIENCE:

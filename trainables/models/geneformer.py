@@ -159,6 +159,11 @@ class Geneformer:
             known["dictionaries"] = weights.identity(self.own_dictionaries, "geneformer")
         return known
 
+    @property
+    def frozen(self) -> bool:
+        """Whether a cell's embedding is its own; a fresh network's depends on seed and medians."""
+        return self.weights != "none"
+
     # ---- capabilities -------------------------------------------------------------------------
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
