@@ -20,8 +20,10 @@ import numpy as np
 
 from trainables.linear import pooled
 
-ENOUGH = 1e-7
-"""How far from the optimum weights may be, in the norm of the Hessian, above that of weights."""
+ENOUGH = 1e-6
+"""How far from the optimum weights may be, in the norm of the Hessian, as a share of their own."""
+LOOSE = 0.1
+"""How far a Newton step may miss its goal while another follows, as a share of the way."""
 STEPS, PRODUCTS = 50, 200
 BLOCK = 2**22
 """Numbers that are converted to float64 at a time."""
@@ -109,7 +111,7 @@ def optimum(z: np.ndarray, codes: np.ndarray, k: int, C: float, axes: Axes) -> n
     """Weights (dimensions + 1) x classes of coordinates x cells."""
     weights = np.zeros((len(z) + 1, k))
     value, slope, likely = lay_of_the_land(z, codes, weights, C)
-    forcing = 0.1
+    forcing = LOOSE
     for _ in range(STEPS):
         step, slope_along = newton_step(z, slope, likely, C, axes, forcing)
         length = 1.0
@@ -120,10 +122,12 @@ def optimum(z: np.ndarray, codes: np.ndarray, k: int, C: float, axes: Axes) -> n
             length /= 2
         weights += length * step
         value, slope, likely = ahead
-        distance = np.sqrt(max(-slope_along, 0.0))
-        if distance * max(forcing, min(distance, 1.0)) <= ENOUGH * (1 + np.linalg.norm(weights)):
+        distance, allowed = np.sqrt(max(-slope_along, 0)), ENOUGH * (1 + np.linalg.norm(weights))
+        left = distance * max(forcing, min(distance, 1.0) / 10)
+        if left <= allowed:
             break
-        forcing = min(0.1, max(1e-3, 0.1 * distance))
+        last = float(allowed / left / 2)  # as near as this, and one more step is the last
+        forcing = min(LOOSE, last if last > 1e-3 else 0.1 * distance)
     return weights
 
 
