@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +46,13 @@ def encoder_flops(lengths: np.ndarray, width: int, hidden: int, layers: int) -> 
     return float(layers * (linear + 4 * lengths**2 * width).sum())
 
 
-def stepped(network: Any, loss: torch.Tensor) -> None:
-    """Back, clipped, and a step of AdamW, which hardly moves."""
+def stepped(network: Any, losses: Iterable[torch.Tensor]) -> None:
+    """Back, clipped, and a step of AdamW, which hardly moves; a loss may come in terms."""
     if not hasattr(network, "benchmark_adam"):
         moving = [p for p in network.parameters() if p.requires_grad]
         network.benchmark_adam = torch.optim.AdamW(moving, lr=1e-9, weight_decay=1e-3)
-    loss.backward()
+    for loss in losses:
+        loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     network.benchmark_adam.step()
     network.benchmark_adam.zero_grad(set_to_none=True)
@@ -114,7 +115,7 @@ def scbert(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
         def peer_learns() -> None:
             with autocast(place, "bfloat16"):
                 loss = F.cross_entropy(theirs(dense[:trained]).float(), truth)
-            stepped(theirs, loss)
+            stepped(theirs, [loss])
 
         trunk = Trunk(ours, tokens, last, True, "bfloat16")
         everyone = np.arange(trained)
@@ -123,7 +124,7 @@ def scbert(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
         def we_learn(before: Callable[[], Any]) -> None:
             with autocast(place, "bfloat16"):
                 said = ours.to_out(ours.norm(ours.blocks(before(), last)))
-            stepped(ours, F.cross_entropy(said.float(), truth))
+            stepped(ours, [F.cross_entropy(said.float(), truth)])
 
         whole, learnt = n * size.depth * block, trained * (size.depth + 2) * block
         yield Contest(
@@ -206,14 +207,14 @@ def scgpt(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
         with autocast(place, "bfloat16"):
             said = theirs(*tensors(cells, rows, place), want=("cls_output",))["cls_output"]
             loss = F.cross_entropy(said, torch.from_numpy(rows % CLASSES).to(place))
-        stepped(theirs, loss)
+        stepped(theirs, [loss])
 
     def we_learn(cells: Tokens) -> None:
         ours.train()
         rows = np.arange(len(cells.lengths))
         with autocast(place, "bfloat16"):
-            loss = class_loss(ours, cells, rows % CLASSES)(rows, np.random.default_rng(0))
-        stepped(ours, loss)
+            terms = class_loss(ours, cells, rows % CLASSES)(rows, np.random.default_rng(0))
+            stepped(ours, terms)
 
     def contests(longest: int, n: int, trained: int) -> Iterator[Contest]:
         for what, count, arms, passes in (
@@ -313,7 +314,7 @@ def geneformer(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
             labels = torch.from_numpy(truth_of(cells)[rows]).to(place)
             with autocast(place, "bfloat16"):
                 loss = their_classed(ids, attention_mask=mask, labels=labels).loss
-            stepped(their_classed, loss)
+            stepped(their_classed, [loss])
 
     nobody = (some_cells(np.array([2])), np.array([0]))
 

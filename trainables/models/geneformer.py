@@ -111,6 +111,7 @@ class Geneformer:
     }
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
+        version=2,
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,
