@@ -44,6 +44,8 @@ from trainables.userdata import UserFile
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
 KNOWN: dict[str, np.ndarray] = {}
 """Each cell's coordinates."""
+PASSED: list[int] = []
+"""How many cells went through the backbone, each time."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Backbone:
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x dimensions."""
+        PASSED.append(cells.n_obs)
         return np.stack([KNOWN[name] for name in cells.obs_names])
 
 
@@ -131,8 +134,11 @@ def whole_trials(cells: Cells, asked: argparse.Namespace, ctx: Context) -> None:
         "ours, one by one": lambda: one_by_one(Probe(backbone, asked.C)),
         "ours, side by side": side_by_side,
     }
-    for way in ways.values():
-        way()  # embeddings are remembered, libraries loaded
+    for name in ways:
+        ways[name]()  # embeddings are remembered, libraries loaded
+        if name != "ours, side by side":
+            print(f"{name}: {sum(PASSED):,} cells through the backbone, in {len(PASSED)} passes")
+        PASSED.clear()
     found, seconds = {}, {}
     for name, way in ways.items():
         found[name], seconds[name] = timed(way)
