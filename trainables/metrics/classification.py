@@ -63,10 +63,9 @@ def shares(some: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """Counts of cells: a row a true class, a column a predicted one."""
-    at = pd.Index(labels)
-    true, taken = at.get_indexer(pd.Index(truth)), at.get_indexer(pd.Index(predicted))
-    here, k = (true >= 0) & (taken >= 0), len(labels)
-    counts = np.bincount(true[here] * k + taken[here], minlength=k * k).reshape(k, k)
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(truth, predicted, labels=labels)
     table = pd.DataFrame(counts, columns=[str(label) for label in labels])
     table.insert(0, "truth", [str(label) for label in labels])
     return table
