@@ -139,6 +139,12 @@ class Embedder(Protocol):
         ...
 
 
+def frozen(embedder: Any) -> bool:
+    """Whether a cell's coordinates are its own: whatever the seed and the other cells, and which of
+    them are marked. An embedder that fits nothing and draws nothing says so by `frozen = True`."""
+    return bool(getattr(embedder, "frozen", False))
+
+
 @dataclass(frozen=True)
 class Reconstruction:
     """What a model was asked to give back, and what it gave: CSR, cells x genes, cells in order.

@@ -121,6 +121,11 @@ class ScBERT:
                 " authors' gene2vec_16906.npy), positions='coexpression', or gene2vec=False"
             )
 
+    @property
+    def frozen(self) -> bool:
+        """Whether a cell's embedding is its own: all is in the weights, and nothing of a batch."""
+        return self.weights != "none" and self.stabiliser == "per_cell" and not self.redraw
+
     def identity(self) -> dict[str, Any]:
         """Weights and positions by their content."""
         return {"weights": identity(self.weights), "positions": identity(self.positions)}
