@@ -208,7 +208,7 @@ def score_tables(
         )
         about = f"{task} of {dataset}"
         if cells["fraction"].nunique() == 1:
-            heads = {name: pretty(name) for name in names}
+            heads = {name: pretty(name) + " ↓" * is_error(name) for name in names}
             tables.append(score_table(cells, "metric", heads, names[0]) | {"about": about})
             continue
         for name in [

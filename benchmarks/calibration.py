@@ -1,6 +1,6 @@
 """How often does each test find a difference where there is none? Should be: one time in twenty.
 
-`uv run python benchmarks/calibration.py [--sims 2000] [--only WORDS]`
+`uv run python benchmarks/calibration.py [--sims 2000] [--seed 1] [--only WORDS]`
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ OTHERS = [
     TrainedModels("equal trained models"),
 ]
 """Designs that the exponent at few-shot shares was not chosen by; `SHARED_TRAINING` was, from three
-values, after a look at five of them."""
+values, after a look at five of them. That what shared test cells do is measured, and not bounded,
+was chosen after a look at all of them, at seed 11."""
 
 
 @dataclass
@@ -228,11 +229,12 @@ def claimed(line: Line, test: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="designs whose name has these words")
     asked = parser.parse_args()
     every = []
     for title, designs in (("Designs the rules were chosen by", LOOKED_AT), ("Others", OTHERS)):
-        found = run([d for d in designs if asked.only in d.name], asked.sims)
+        found = run([d for d in designs if asked.only in d.name], asked.sims, asked.seed)
         if found:
             full(found, "rejected")
             full(found, "covered")
