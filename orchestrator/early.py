@@ -144,10 +144,11 @@ def listener(judge: Any, trial_id: str) -> Callable[[Metrics], None]:
 
     def report(metrics: Metrics) -> None:
         import ray
+        from ray.exceptions import RayActorError
 
         try:
             why = ray.get(judge.hear.remote(trial_id, metrics))
-        except ray.exceptions.RayActorError:
+        except RayActorError:
             return
         if why:
             raise Pruned(why)
