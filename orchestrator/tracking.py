@@ -74,7 +74,7 @@ class Syncer:
         client = self.client()
         manifest = read_manifest(self.storage, self.sweep)
         if not self.mirrored:
-            self.mirrored |= self.shown_already(client)
+            self.mirrored |= self.shown_already(client, manifest["trials"])
         # what MLflow shows of a settled trial stands, so its record need not be read again
         open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
         written = 0
@@ -104,7 +104,7 @@ class Syncer:
                 self.write(client, experiment, record, run, row)
             self.mirrored[record["trial_id"]] = record["status"]
 
-    def shown_already(self, client: MlflowClient) -> dict[str, str]:
+    def shown_already(self, client: MlflowClient, trials: Iterable[str]) -> dict[str, str]:
         """The trials that an MLflow database shows as it should, so that no record need be read."""
         experiment = client.get_experiment_by_name(self.sweep)
         engine = experiment and tables_of(client, experiment.experiment_id)
@@ -117,6 +117,7 @@ class Syncer:
         }
         if not ended:
             return {}
+        self.tell_trials(client, experiment.experiment_id, trials)  # the sweep may have fewer now
         shown = {}
         for some in compacted(self.storage, self.sweep).select(SHARED).to_batches(MOST_AT_ONCE):
             rows = {row["trial_id"]: row for row in some.to_pylist() if row["trial_id"] in ended}
