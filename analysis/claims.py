@@ -14,13 +14,22 @@ from analysis.looks import Look
 
 VERBS = {"better": "beats", "worse": "loses to", "equivalent": "is equivalent to"}
 MINUS = "\N{MINUS SIGN}"
+MANY = 3
+"""Data sets that a comparison may have before they share a sentence."""
 
 
 def sentences(rows: pd.DataFrame) -> list[dict[str, str]]:
-    """One plain sentence per comparison and data set, with the verdict that colours it."""
+    """One plain sentence per comparison and data set, with the verdict that colours it.
+
+    Of a comparison on more than `MANY` data sets, one of them all.
+    """
     told = []
     keys = ["task", "dataset", "metric", "a", "b"]
-    for key, part in rows.groupby(keys, sort=False):
+    sets = rows.groupby(["task", "metric", "a", "b"])["dataset"].transform("nunique")
+    for key, part in rows[sets > MANY].groupby(["task", "metric", "a", "b"], sort=False):
+        _, metric, a, b = map(str, key)
+        told.append(over_datasets(part, a, b, pretty(metric)))
+    for key, part in rows[sets <= MANY].groupby(keys, sort=False):
         task, dataset, metric, a, b = map(str, key)
         part = part.sort_values("fraction")
         where = f"on {dataset}" + (f" ({task})" if rows["task"].nunique() > 1 else "")
@@ -33,6 +42,35 @@ def sentences(rows: pd.DataFrame) -> list[dict[str, str]]:
             }
         )
     return told
+
+
+def over_datasets(part: pd.DataFrame, a: str, b: str, name: str) -> dict[str, str]:
+    """Who beats whom on how many data sets; where label shares part company, it is "mixed"."""
+    by_set = part.groupby("dataset", sort=False)["verdict"]
+    kinds = by_set.agg(lambda verdicts: verdicts.iloc[0] if verdicts.nunique() == 1 else "mixed")
+    words = {verdict: f"{a} {verb} {b}" for verdict, verb in VERBS.items()}
+    words |= {
+        "undecided": f"undecided between {a} and {b}",
+        "mixed": f"{a} and {b}: by label share",
+    }
+    clauses = []
+    for verdict, said in words.items():
+        names = list(kinds.index[kinds == verdict])
+        if not names:
+            continue
+        more = f" and {len(names) - MANY} more" if len(names) > MANY + 1 else ""
+        which = ", ".join(names[:MANY] if more else names) + more
+        clauses.append(f"{said} on {len(names)} of {len(kinds)} data sets ({which})")
+    most = part[part["fraction"] == part["fraction"].max()]
+    low, high = signed(most["difference"].min()), signed(most["difference"].max())
+    shares = part["fraction"].nunique() > 1
+    share = f" with {most['fraction'].iloc[0]:.0%} of the labels" if shares else ""
+    clauses[0] = clauses[0].replace("undecided between", "Undecided between", 1)
+    return {
+        "verdict": kinds.iloc[0] if kinds.nunique() == 1 else "mixed",
+        "claim": f"{'; '.join(clauses)}.",
+        "detail": f"Differences in {name} are {low} to {high}{share}; each is in the table below.",
+    }
 
 
 def claim(part: pd.DataFrame, a: str, b: str) -> str:
@@ -76,8 +114,10 @@ def detail(row: pd.Series, name: str, *, one: bool) -> str:
     if row["verdict"] == "undecided":
         needed = row["seeds_needed"]
         text += f", p = {p_value(row['p_adjusted'])} after Holm's correction"
-        if pd.notna(needed):
-            text += f"; a difference of this size takes about {needed} seeds to find"
+        if row["p"] < 0.05:
+            text += f"; asked alone, p = {p_value(row['p'])} would have decided it"
+        elif pd.notna(needed):
+            text += f"; a difference of this size takes about {needed} seeds to find, asked alone"
         elif row["note"]:
             text += f"; {row['note']}"
     return text[0].upper() + text[1:] + "."

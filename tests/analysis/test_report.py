@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis import report
+from analysis.claims import sentences
 from analysis.figures.differences import differences
 from analysis.figures.few_shot import few_shot
 from analysis.figures.maps import maps
@@ -23,6 +24,7 @@ from tests.analysis.conftest import (
     sweep_table,
     zero_shot_table,
 )
+from tests.analysis.test_ranking import many_datasets
 
 PLAN = [
     {"a": "logreg", "b": "pca+probe", "metric": "test/macro_f1", "margin": 0.02},
@@ -222,3 +224,25 @@ def test_the_package_offers_functions_whatever_was_imported_first():
     code = "import analysis.report, analysis; print(callable(analysis.report))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_many_data_sets_share_a_sentence():
+    rows = compare(many_datasets(n=7, seeds=3), "di", "ada").assign(verdict="undecided")
+    rows.loc[rows["dataset"] <= "set 01", "verdict"] = "better"
+    [one] = sentences(rows)
+    assert one["verdict"] == "mixed"
+    assert one["claim"] == (
+        "di beats ada on 2 of 7 data sets (set 00, set 01); undecided between di and ada on 5 of 7"
+        " data sets (set 02, set 03, set 04 and 2 more)."
+    )
+    assert "Differences in macro F1 are " in one["detail"]
+    assert len(sentences(rows[rows["dataset"] <= "set 02"])) == 3
+
+
+def test_what_is_undecided_among_others_says_how_it_stands_alone():
+    a = np.array([0.80, 0.81, 0.84, 0.80, 0.83])
+    rows = compare(scores_table(a, a - [0.02, 0.03, 0.01, 0.02, 0.04]), "a", "b", test="paired")
+    rows = rows.assign(verdict="undecided", p_adjusted=0.2)
+    assert rows["p"][0] < 0.05
+    assert "asked alone, p = " in sentences(rows)[0]["detail"]
+    assert "seeds to find, asked alone" in sentences(rows.assign(p=0.06))[0]["detail"]
