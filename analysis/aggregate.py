@@ -17,7 +17,7 @@ from scipy import stats
 
 from analysis.effects import cliffs_delta
 from analysis.selection import choose_on_validation, twin
-from analysis.table import check, values_of
+from analysis.table import check, is_error, values_of
 
 Statistic = Callable[[np.ndarray], float]
 RESAMPLES = 2000
@@ -98,7 +98,9 @@ def aggregates(
             }
         )
     found = pd.DataFrame(rows)
-    return found.sort_values(["iqm", "model"], ascending=[False, True], ignore_index=True)
+    return found.sort_values(
+        ["iqm", "model"], ascending=[is_error(metric), True], ignore_index=True
+    )
 
 
 def profiles(
@@ -137,6 +139,8 @@ def improvement(
     """
     strata = runs_of(table, metric, fraction, select_on)
     pairs = list(zip(strata[a], strata[b], strict=True))
+    if is_error(metric):
+        pairs = [(y, x) for x, y in pairs]
     drawn = np.random.default_rng(0)
 
     def chance(parts: list[tuple[np.ndarray, np.ndarray]]) -> float:

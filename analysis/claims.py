@@ -66,7 +66,9 @@ def claim(part: pd.DataFrame, a: str, b: str) -> str:
 def detail(row: pd.Series, name: str, *, one: bool) -> str:
     """The numbers behind a sentence, at the largest label share."""
     if math.isnan(row["p"]):
-        return f"Not tested: {row['note']}."
+        apart = f"{name} {signed(row['difference'])}, not" if row["n"] else "not"
+        text = f"{apart} tested: {row['note']}."
+        return text[0].upper() + text[1:]
     low, high = signed(row["ci_low"]), signed(row["ci_high"])
     share = "all labels" if row["fraction"] == 1 else f"{row['fraction']:.0%} of the labels"
     at = "" if one and row["fraction"] == 1 else f" with {share}"
@@ -103,7 +105,7 @@ def looks(rows: pd.DataFrame, stopping: Mapping[str, Any] | None) -> list[str]:
 def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
     """What to know of the rows, each note once, with the rows it is about.
 
-    Data set and metric are named where there are several.
+    Data set, metric and label share are named where there are several.
     """
     several = [key for key in ("dataset", "metric") if rows[key].nunique() > 1]
     told: dict[str, list[str]] = {}
@@ -112,7 +114,8 @@ def notes(rows: pd.DataFrame) -> list[tuple[str, str]]:
         note, a, b, *_ = map(str, key)
         named = part.iloc[0].to_dict() | {"metric": pretty(part["metric"].iloc[0])}
         shares = ", ".join(f"{share:.0%}" for share in part["fraction"])
-        about = [f"{a} and {b}", *(named[name] for name in several), f"{shares} of labels"]
+        about = [f"{a} and {b}", *(named[name] for name in several)]
+        about += [f"{shares} of labels"] if rows["fraction"].nunique() > 1 else []
         told.setdefault(note, []).append(", ".join(about))
     return [(note, "; ".join(about)) for note, about in told.items()]
 

@@ -105,12 +105,15 @@ def corrected(scores: Scores) -> intervals.TEstimate:
 def seeds_and_cells(scores: Scores) -> intervals.TEstimate:
     """On random splits bounded by test cells; on fixed test cells, what these say themselves.
 
-    Batches share no cells, so that this is the paired t test there.
+    What shared test cells do is measured, by what predictions of different seeds have in common;
+    only what shared training cells add is a guess. Batches share no cells, so that this is the
+    paired t test there.
     """
     if scores.cells is None or scores.design.extra is None:
         known = 0.0 if scores.cells is None else scores.cells.shared
         return intervals.seeds_and_cells(scores.a, scores.b, np.inf, known)
-    most = SHARED_TRAINING * (scores.design.share or 0.0) * scores.cells.variance
+    trained = SHARED_TRAINING * (scores.design.share or 0.0) * scores.cells.variance
+    most = scores.cells.shared + trained
     return intervals.seeds_and_cells(scores.a, scores.b, scores.design.extra, most)
 
 

@@ -16,7 +16,7 @@ from analysis.figures.style import pretty, svg
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
-from analysis.table import check, holes, ok, values_of
+from analysis.table import check, holes, is_error, ok, values_of
 
 WORDS = {
     "created_at": "planned at",
@@ -208,7 +208,7 @@ def score_tables(
         )
         about = f"{task} of {dataset}"
         if cells["fraction"].nunique() == 1:
-            heads = {name: pretty(name) for name in names}
+            heads = {name: pretty(name) + " ↓" * is_error(name) for name in names}
             tables.append(score_table(cells, "metric", heads, names[0]) | {"about": about})
             continue
         for name in [
@@ -227,7 +227,8 @@ def score_table(
     """A column per value of `by`, models in the order of their means at the value `order`."""
     means = cells.groupby(["model", by])["value"].mean().unstack(by)
     lines = []
-    for model in means.sort_values(order, ascending=False).index:
+    lowest_first = by == "metric" and is_error(order)
+    for model in means.sort_values(order, ascending=lowest_first).index:
         own = cells[cells["model"] == model]
         values = [own.loc[own[by] == head, "value"].dropna() for head in heads]
         lines.append((model, [claims.mean_and_sd(some) for some in values]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.table import CELL, values_of
+from analysis.table import CELL, is_error, values_of
 
 
 def twin(metric: str) -> str:
@@ -19,10 +19,11 @@ def twin(metric: str) -> str:
 def choose_on_validation(table: pd.DataFrame, metric: str = "valid/macro_f1") -> pd.DataFrame:
     """The rows of one `model_params` per task, data set, model and fraction, the best on `metric`.
 
-    Best is the highest mean over seeds: one choice for all seeds, not one a seed. Only candidates
-    with the most seeds compete, so that a trial lost to memory is no advantage; among equals the
-    first `model_params` in alphabetical order is taken. Where there is one candidate, or none
-    that ended well, nothing is chosen and `metric` is not needed. Adds the column `n_candidates`.
+    Best is the highest mean over seeds, or the lowest of an error: one choice for all seeds, not
+    one a seed. Only candidates with the most seeds compete, so that a trial lost to memory is no
+    advantage; among equals the first `model_params` in alphabetical order is taken. Where there is
+    one candidate, or none that ended well, nothing is chosen and `metric` is not needed. Adds the
+    column `n_candidates`.
 
     Raises ValueError when there is something to choose and no `metric` to choose by.
     """
@@ -52,7 +53,7 @@ def validation_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         .reset_index()
     )
     full = scores[scores["n_seeds"] == scores["n_seeds"].max()]
-    ranked = full.sort_values(["mean", "model_params"], ascending=[False, True])
+    ranked = full.sort_values(["mean", "model_params"], ascending=[is_error(metric), True])
     return ranked.set_index("model_params")
 
 

@@ -19,7 +19,7 @@ from analysis.offered import OFFERED, TESTS, Scores
 from analysis.power import EFFICIENCY, MOST_SEEDS, out_of_reach, seeds_needed
 from analysis.predictions import Predictions, cell_by_cell
 from analysis.selection import choose_on_validation, twin
-from analysis.table import CELL, check, ok, values_of
+from analysis.table import CELL, check, is_error, ok, values_of
 
 NAN = float("nan")
 NEED_CELLS = ("seeds-and-cells", "mcnemar")
@@ -41,12 +41,12 @@ def compare(
     """Model `a` against model `b`, a row per task, data set and fraction.
 
     `table` is the tidy table; it is checked, and hyperparameters are chosen on `select_on` (by
-    default the validation twin of `metric`), before anything is compared. `difference` is a - b:
-    positive when a is better, as higher is better in every metric. With `wilcoxon` it is the
-    Hodges-Lehmann estimate. Intervals have confidence 1 - alpha and belong to the test that was
-    used; they are not adjusted for multiplicity, and `p_adjusted` is, over the rows returned, by
-    one of `CORRECTIONS`. `predictions` gives the test cells that a trial kept, without which some
-    tests are refused and `auto` takes the second best.
+    default the validation twin of `metric`), before anything is compared. `difference` is a - b;
+    a is better when it is positive, or negative where less is better (see `table.is_error`). With
+    `wilcoxon` it is the Hodges-Lehmann estimate. Intervals have confidence 1 - alpha and belong to
+    the test that was used; they are not adjusted for multiplicity, and `p_adjusted` is, over the
+    rows returned, by one of `CORRECTIONS`. `predictions` gives the test cells that a trial kept,
+    without which some tests are refused and `auto` takes the second best.
 
     Verdicts: "equivalent" when a `margin` is given and `p_equivalent`, of two one-sided tests
     against a difference outside it, is below alpha; else "better" or "worse" (a than b) when
@@ -189,8 +189,9 @@ def tested(row: Comparison, scores: Scores, alpha: float, look: Look) -> list[st
         in_t = estimate if isinstance(estimate, TEstimate) else paired(a, b)
         row.effect, row.effect_low, row.effect_high = hedges_g(a, b, in_t, sure)
     if isinstance(estimate, Posterior):
-        chances = map(float, estimate.chances(row.margin or 0.0))
-        row.chance_worse, row.chance_equivalent, row.chance_better = chances
+        chances = [float(chance) for chance in estimate.chances(row.margin or 0.0)]
+        ascending = chances[::-1] if is_error(row.metric) else chances
+        row.chance_worse, row.chance_equivalent, row.chance_better = ascending
     elif row.margin is not None:
         row.p_equivalent = look.one_sided(float(p_equivalent(estimate, row.margin)))
     return caveats(row, scores, float(getattr(estimate, "floor", 0.0)), alpha)
@@ -245,8 +246,9 @@ def adjusted(
     if known.any():
         rows.loc[known, "p_adjusted"] = method(rows.loc[known, "p"].to_numpy(float))
     sure = rows["p_adjusted"] < alpha
-    rows.loc[sure & (rows["difference"] > 0), "verdict"] = "better"
-    rows.loc[sure & (rows["difference"] < 0), "verdict"] = "worse"
+    ahead = rows["difference"] * [-1 if is_error(metric) else 1 for metric in rows["metric"]]
+    rows.loc[sure & (ahead > 0), "verdict"] = "better"
+    rows.loc[sure & (ahead < 0), "verdict"] = "worse"
     rows.loc[rows["p_equivalent"] < alpha, "verdict"] = "equivalent"
     for verdict in ("better", "worse", "equivalent"):
         rows.loc[rows[f"chance_{verdict}"] > 1 - alpha, "verdict"] = verdict

@@ -19,6 +19,19 @@ MEASUREMENT = [*CELL, "model", "model_params", "seed", "metric"]
 """What tells one measurement from another."""
 
 
+ERRORS = {"mse", "mse_genes", "mse_cells", "mae", "loss", "pcr", "asw_batch"}
+"""Metrics of which less is better: errors, and what batches explain of an embedding."""
+
+
+def is_error(metric: str) -> bool:
+    """Whether less of a metric is better.
+
+    >>> is_error("test/mse"), is_error("pcr"), is_error("pcr_comparison")
+    (True, True, False)
+    """
+    return metric.rpartition("/")[2] in ERRORS
+
+
 def check(table: pd.DataFrame) -> pd.DataFrame:
     """The same table, if statistics may be made of it.
 

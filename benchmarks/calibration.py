@@ -1,6 +1,6 @@
 """How often does each test find a difference where there is none? Should be: one time in twenty.
 
-`uv run python benchmarks/calibration.py [--sims 2000] [--only WORDS]`
+`uv run python benchmarks/calibration.py [--sims 2000] [--seed 1] [--only WORDS]`
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ OTHERS = [
     TrainedModels("equal trained models"),
 ]
 """Designs that the exponent at few-shot shares was not chosen by; `SHARED_TRAINING` was, from three
-values, after a look at five of them."""
+values, after a look at five of them. That what shared test cells do is measured, and not bounded,
+was chosen after a look at all of them, at seed 11."""
 
 
 @dataclass
@@ -203,6 +204,22 @@ def summary(found: list[Line], title: str) -> None:
         print(f"\n{test}: {inside} of {len(told)} lines within 5 ± 1.5 %, {above} above.")
 
 
+def outside(found: list[Line]) -> None:
+    """The lines where `auto` errs more or less often than is aimed at, the worst first."""
+    rows: list[list[object]] = [
+        ["design", "labels", "seeds", "auto takes", "side", "auto", "papers' Student", "coverage"]
+    ]
+    for line in sorted(found, key=lambda line: -line.rejected["auto"]):
+        rate = line.rejected["auto"]
+        if abs(rate - ALPHA) <= TOLERANCE:
+            continue
+        told = (rate, line.rejected["student"], line.covered["auto"])
+        side = "above" if rate > ALPHA else "below"
+        where = [line.name, f"{line.fraction:.0%}", line.n, line.auto, side]
+        rows.append([*where, *(percent(one, line.sims) for one in told)])
+    show("auto is outside 5 ± 1.5 % (%)", rows)
+
+
 def claimed(line: Line, test: str) -> bool:
     """Whether a choice says that it speaks of what there is no difference on here."""
     of_these_cells_only = test == "auto, scores" and line.name.startswith("fixed")
@@ -212,14 +229,18 @@ def claimed(line: Line, test: str) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sims", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="designs whose name has these words")
     asked = parser.parse_args()
+    every = []
     for title, designs in (("Designs the rules were chosen by", LOOKED_AT), ("Others", OTHERS)):
-        found = run([d for d in designs if asked.only in d.name], asked.sims)
+        found = run([d for d in designs if asked.only in d.name], asked.sims, asked.seed)
         if found:
             full(found, "rejected")
             full(found, "covered")
             summary(found, title)
+        every += found
+    outside(every)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Dealer(Searcher):
     def __init__(
         self,
         table: dict[str, Trial],
-        wanted: dict[str, Machine],
+        wanted: dict[tuple[str, str], Machine],
         storage: Path,
         code_version: str,
         watch: Watch,
@@ -54,7 +54,9 @@ class Dealer(Searcher):
         self.told: set[str] = set()
         """Trials whose start was shown."""
         costs = learned(storage)
-        kinds = {i: kind_of(trial, place(wanted[trial.model])) for i, trial in table.items()}
+        kinds = {
+            i: kind_of(trial, place(wanted[trial.model, trial.task])) for i, trial in table.items()
+        }
         examples = {kind: table[i] for i, kind in kinds.items()}
         known = {kind: costs.of(trial) for kind, trial in examples.items()}
         self.deck = Deck(
@@ -100,7 +102,9 @@ class Dealer(Searcher):
         if dealt is None:
             return None if self.out or len(self.deck) else Searcher.FINISHED
         self.out[trial_id] = dealt
-        return {"trials": dealt[0], "model": self.table[dealt[0][0]].model}
+        first = self.table[dealt[0][0]]
+        again = self.losses[first.id] > 0
+        return {"trials": dealt[0], "model": first.model, "task": first.task, "again": again}
 
     def begin(self, trial_id: str) -> None:
         """A handful has a worker."""

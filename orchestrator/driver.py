@@ -122,7 +122,8 @@ def run(
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
         write_manifest(planned.storage, planned.manifest())
         where = planned.storage, tracking_uri, address, time_limit
-        job = Job(planned.sweep.name, planned.trials, *where, judge(planned))
+        how = planned.sweep.processes, judge(planned)
+        job = Job(planned.sweep.name, planned.trials, *where, *how)
         return carry_out(job, missing, shown, ray, max_concurrent)
 
     with ExitStack() as ray:  # one for all looks and rounds
@@ -165,7 +166,8 @@ def retry(
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    job = Job(sweep, trials, place, tracking_uri, address, time_limit)
+    processes = manifest.get("processes", 1)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit, processes)
     with ExitStack() as ray:
         return carry_out(job, failed, display or Silent(), ray)
 
@@ -180,6 +182,7 @@ class Job:
     tracking_uri: str | None
     address: str | None
     time_limit: float | None = None
+    processes: int = 1
     judge: Callable[[], Any] | None = None
     """Makes what may end trials early, once Ray is there."""
 
@@ -302,6 +305,7 @@ def go(
             note=display.note,
             time_limit=job.time_limit,
             judge=job.judge,
+            processes=job.processes,
         )
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
@@ -310,7 +314,8 @@ def go(
         # free an object of Ray's in that moment would take the process with it.
         ray.enter_context(connected(job.address))
         with closing(display), mirroring:
-            expected = makespan(trials, learned(job.storage), *room(trials, max_concurrent))
+            there = room(trials, max_concurrent, job.processes)
+            expected = makespan(trials, learned(job.storage), *there)
             whole = all(
                 shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
             )

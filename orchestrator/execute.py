@@ -20,10 +20,11 @@ from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
 from orchestrator.storage import carried, drop, share, store
+from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
-from trainables.protocols import Card, Context, Metrics, NotApplicable
+from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable
 from trainables.trial import Trial
 
 if TYPE_CHECKING:
@@ -37,29 +38,44 @@ def execute(
     code_version: str,
     report: Callable[[Metrics], None] = lambda metrics: None,
     time_limit: float | None = None,
+    team: Team | None = None,
+    again: bool = False,
 ) -> Record:
     """Run a trial, keep its artifacts, commit its record, and give the record that stands.
 
     A settled trial is not run again. Every error of the trial becomes its outcome, with a
     one-line reason and the full trace; memory that ran out is tried once more in smaller parts,
     where the model can. One that takes longer than `time_limit` seconds takes this process with
-    it, wherever it hangs; the next process that is asked for it records the timeout. Raises
-    OSError where the storage fails: what a trial left there to go on from stays.
+    it, wherever it hangs; the next process that is asked for it records the timeout. Where the
+    `team` has helpers they share the trial. `again` says that its last worker died: if the kernel
+    has ended a process here meanwhile, memory ran out. Raises OSError where the storage fails, and
+    Apart where a helper died: what a trial left there to go on from stays.
     """
+    team = team or Team()
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
     if (overdue := timed_out(trial, storage)) is not None:
         record = record_of(trial, overdue, code_version)
         ledger.commit(record)
-        late_mark(storage, trial.id).unlink(missing_ok=True)
+        for mark in (late_mark(storage, trial.id), memory_mark(storage, trial.id)):
+            mark.unlink(missing_ok=True)
         return record
-    parts = memory.parts_for(trial, ledger.last(trial.id))
+    parts, mark = memory.parts_for(trial, ledger.last(trial.id)), memory_mark(storage, trial.id)
+    if again and memory.kernel_ended(mark):
+        reason = memory.told("the kernel ended its process", parts)
+        record = record_of(trial, Done("out_of_memory", reason, parts=parts), code_version)
+        ledger.commit(record)
+        if memory.parts_for(trial, record) == parts:
+            mark.unlink()
+            drop(storage, f"checkpoints/{trial.id}")
+            return record
+        parts = memory.parts_for(trial, record)
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
         carry = carried(storage, f"checkpoints/{trial.id}")
-        with deadline(late_mark(storage, trial.id), time_limit), carry:
-            done = attempt(trial, storage, scratch, report, parts)
+        with memory.marked(mark), deadline(late_mark(storage, trial.id), time_limit), carry:
+            done = attempt(trial, storage, scratch, report, team, parts)
         if (known := ledger.settled(trial.id)) is not None:
             return known  # another was first while this machine was cut off; its files stand, too
         patiently(lambda: keep_artifacts(storage, trial.id, scratch / "artifacts"))
@@ -69,8 +85,8 @@ def execute(
     first = patiently(lambda: ledger.commit(record))
     if memory.parts_for(trial, record) > parts:
         memory.give_back()
-        again = {"code_version": code_version, "report": report, "time_limit": time_limit}
-        return execute(trial, storage, **again)
+        given = {"code_version": code_version, "report": report, "time_limit": time_limit}
+        return execute(trial, storage, team=team, **given)
     drop(storage, f"checkpoints/{trial.id}")
     return record if first else ledger.settled(trial.id) or record
 
@@ -94,6 +110,8 @@ class Done:
     cost: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
     parts: int = 1
     """Into how many a forward pass was parted, for want of memory."""
+    processes: int = 1
+    """How many shared the training."""
 
 
 def attempt(
@@ -101,13 +119,14 @@ def attempt(
     storage: Path,
     scratch: Path,
     report: Callable[[Metrics], None],
+    team: Team,
     parts: int = 1,
 ) -> Done:
     """Run the trial once, measuring it, and turn any error into an outcome.
 
-    Raises OSError where a write fails: that says nothing of the trial.
+    Raises OSError where a write fails, and Apart: that says nothing of the trial.
     """
-    done = Done(parts=parts)
+    done = Done(parts=parts, processes=team.processes)
     artifacts = scratch / "artifacts"
     artifacts.mkdir()
 
@@ -131,25 +150,75 @@ def attempt(
         saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
     )
-    with measured(done.cost), log_to(artifacts / "log.txt"):
-        try:
-            with threads(card.cpus):
-                done.protocol = trial.the_task().described(trial.cells(ctx.store))
-                report({})  # which raises where its setting was stopped before it began
-                done.metrics = trial.run(ctx)
-        except Pruned as reason:
-            done.status, done.reason = "pruned", one_line(reason)
-        except NotApplicable as reason:
-            done.status, done.reason = "not_applicable", one_line(reason)
-        except Exception as error:
-            if cannot_write(error):
-                raise
-            done.status, done.reason = "failed", one_line(error)
-            if memory.ran_out(error):
-                done.status, done.reason = "out_of_memory", memory.told(done.reason, parts)
-            done.trace = traceback.format_exc()
-            print(done.trace)
+    with (
+        measured(done.cost),
+        log_to(artifacts / "log.txt"),
+        outcome(done),
+        threads(card.cpus),
+        team.together(trial, parts, ctx.device),
+    ):
+        done.protocol = trial.the_task().described(trial.cells(ctx.store))
+        report({})  # which raises where its setting was stopped before it began
+        done.metrics = trial.run(ctx)
+    done.cost["cpu_s"] = round(done.cost["cpu_s"] + team.cpu_s, 4)
     return done
+
+
+def assist(
+    trial: Trial,
+    storage: Path,
+    parts: int,
+    join: Callable[[str], contextlib.AbstractContextManager[None]],
+) -> Done:
+    """Run a trial beside the process that keeps its record: how that ended, and what it cost.
+
+    `join`, given the device, makes this process one of the trial's. Raises as `attempt` does.
+    """
+    done, card = Done(parts=parts), catalog.card(trial.model)
+    with tempfile.TemporaryDirectory(prefix=f"gauntlet-{trial.id}-") as folder:
+        scratch = Path(folder)
+        ctx = Context(
+            seed=trial.seed,
+            scratch=scratch,
+            store=store(storage),
+            device=device(card),
+            cpus=card.cpus,
+            parts=parts,  # and no `trial`: nothing is kept under its name
+        )
+        with (
+            measured(done.cost),
+            log_to(scratch / "log.txt"),
+            outcome(done),
+            threads(card.cpus),
+            join(ctx.device),
+        ):
+            trial.run(ctx)
+    return done
+
+
+@contextlib.contextmanager
+def outcome(done: Done) -> Iterator[None]:
+    """An error inside of this is what the trial came to, unless it says nothing of the trial."""
+    try:
+        yield
+    except Pruned as reason:
+        done.status, done.reason = "pruned", one_line(reason)
+    except NotApplicable as reason:
+        done.status, done.reason = "not_applicable", one_line(reason)
+    except Apart:
+        raise
+    except Theirs as error:
+        theirs = error.done
+        done.status, done.reason, done.trace = theirs.status, theirs.reason, theirs.trace
+        print(done.trace)
+    except Exception as error:
+        if cannot_write(error):
+            raise
+        done.status, done.reason = "failed", one_line(error)
+        if memory.ran_out(error):
+            done.status, done.reason = "out_of_memory", memory.told(done.reason, done.parts)
+        done.trace = traceback.format_exc()
+        print(done.trace)
 
 
 def record_of(trial: Trial, done: Done, code_version: str) -> Record:
@@ -160,6 +229,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "status": done.status,
         "reason": done.reason,
         "parts": done.parts,
+        "processes": done.processes,
         "trial": trial.spelled_out(),
         "protocol": done.protocol,
         "metrics": metrics,
@@ -190,6 +260,11 @@ def checkpoints_of(storage: Path, trial_id: str) -> Path:
 def late_mark(storage: Path, trial_id: str) -> Path:
     """Where a trial that runs out of time leaves the trace of where it was."""
     return storage / "late" / trial_id
+
+
+def memory_mark(storage: Path, trial_id: str) -> Path:
+    """Where it stands how much memory had run out here before the trial began."""
+    return storage / "late" / f"{trial_id}.memory"
 
 
 @contextlib.contextmanager

@@ -27,16 +27,28 @@ for key, value in QUIET.items():
 import ray
 from ray import cloudpickle, tune
 
+from orchestrator.bucket import OutOfReach
 from orchestrator.dealer import Dealer, Watch
 from orchestrator.dealing import PATIENCE
 from orchestrator.early import listener
 from orchestrator.execute import execute
-from orchestrator.machines import given, machines, refuse_what_never_fits, without_gpu
-from orchestrator.storage import opened, shown
+from orchestrator.machines import (
+    bundles,
+    machines,
+    refuse_too_many,
+    refuse_what_never_fits,
+    together,
+    without_gpu,
+)
+from orchestrator.storage import opened, shown, store
+from orchestrator.team import Team
 from orchestrator.trouble import CannotWrite, in_words
+from trainables.side_by_side import solve_ahead
 from trainables.trial import Trial
 
 Note = Callable[[str], None]
+TOO_SLOW = ("timed out during startup", "Failed to start")
+"""What Ray says when it gave up waiting for itself; it has no class for that."""
 
 
 def launch(
@@ -50,21 +62,27 @@ def launch(
     note: Note,
     time_limit: float | None = None,
     judge: Callable[[], Any] | None = None,
+    processes: int = 1,
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
     Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free. Raises
     ValueError for a trial that no machine can hold, of those that are there and those that may
     still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
-    that it asks for is told to `note`. What `judge` makes may end trials early (see `early`).
+    that it asks for is told to `note`. Where several `processes` may share a trial's training, they
+    do, each in a bundle of the trial's placement group. What `judge` makes may end trials early
+    (see `early`).
     """
     table = {trial.id: trial for trial in trials}
     there, models = machines(), {trial.model for trial in trials}
     refuse_what_never_fits(models, there, cluster=cluster)
     if lacking := without_gpu(models, there):
         note(f"no machine here has a GPU; without one will run: {', '.join(lacking)}")
-    wanted = {model: given(model, there) for model in models}
-    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent)
+    kinds = {(trial.model, trial.task) for trial in trials}
+    wanted = {kind: bundles(*kind, processes, there) for kind in kinds}
+    refuse_too_many(wanted, there, cluster=cluster)
+    takes = {kind: together(some) for kind, some in wanted.items()}
+    dealer = Dealer(table, takes, storage, code_version, watch, max_concurrent)
     watcher = Watcher(dealer)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
     # Tune's own state, which resuming never reads: the records say what is done
@@ -81,7 +99,7 @@ def launch(
                     time_limit=time_limit,
                     judge=None if judge is None else judge(),
                 ),
-                lambda config: tune.PlacementGroupFactory([wanted[config["model"]]]),
+                lambda config: tune.PlacementGroupFactory(wanted[config["model"], config["task"]]),
             ),
             tune_config=tune.TuneConfig(search_alg=dealer, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
@@ -101,13 +119,14 @@ def launch(
 
 
 def room(
-    trials: Sequence[Trial], max_concurrent: int | None
+    trials: Sequence[Trial], max_concurrent: int | None, processes: int = 1
 ) -> tuple[Callable[[Trial], dict[str, float]], dict[str, float]]:
     """What each trial takes of the connected Ray, and what is there to take."""
     there = machines()
-    wanted = {model: given(model, there) for model in {trial.model for trial in trials}}
+    kinds = {(trial.model, trial.task) for trial in trials}
+    wanted = {kind: together(bundles(*kind, processes, there)) for kind in kinds}
     at_once = {"at once": float(max_concurrent)} if max_concurrent else {}
-    return lambda t: wanted[t.model] | {"at once": 1.0}, ray.cluster_resources() | at_once
+    return lambda t: wanted[t.model, t.task] | {"at once": 1.0}, ray.cluster_resources() | at_once
 
 
 def run_handful(
@@ -123,8 +142,10 @@ def run_handful(
     What takes much longer than was predicted ends early, and the dealer deals the rest anew.
     """
     trials, started = fetched(table[0]), time.monotonic()
-    with in_words(Path(storage)):
+    team = Team(tune.get_context().get_trial_resources().bundles, table, storage)
+    with in_words(Path(storage)), contextlib.closing(team):
         home = opened(storage)
+        solve_ahead((trials[trial_id] for trial_id in config["trials"]), store(home))
         for trial_id in config["trials"]:
             execute(
                 trials[trial_id],
@@ -132,6 +153,8 @@ def run_handful(
                 code_version=code_version,
                 report=listener(judge, trial_id),
                 time_limit=time_limit,
+                team=team,
+                again=config["again"],
             )
             if time.monotonic() - started > PATIENCE:
                 break
@@ -183,9 +206,35 @@ def last_line(trial: Any) -> str:
     return lines[-1] if lines else "no message"
 
 
+def start(address: str | None) -> None:
+    """A Ray of our own, or the one at `address`."""
+    for last in (False, True):
+        try:
+            ray.init(
+                address=address,
+                include_dashboard=None if address else False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        except Exception as error:
+            if address or not any(words in str(error) for words in TOO_SLOW):
+                raise
+            if last:
+                raise OutOfReach(
+                    "Ray did not start within 30 s, twice: this machine is too busy or short of"
+                    f" memory (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores); end what"
+                    " else runs here, then run the same again"
+                ) from error
+            ray.shutdown()
+
+
 @contextlib.contextmanager
 def connected(address: str | None = None) -> Iterator[None]:
-    """Ray, quietly: a local one for as long as this lasts, or the cluster at `address`."""
+    """Ray, quietly: a local one for as long as this lasts, or the cluster at `address`.
+
+    Raises OutOfReach where a local one does not start, which is tried twice.
+    """
     for name in ("ray", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # which handfuls "did not complete": what became of their trials, the records say
@@ -193,12 +242,7 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    ray.init(
-        address=address,
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    start(address)
     try:
         yield
     finally:

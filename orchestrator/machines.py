@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import ray
 
-from orchestrator.planning import resources
+from orchestrator.planning import resources, shared_by
 
 Machine = dict[str, float]
 """What a machine has: {"CPU": 8, "GPU": 1}."""
@@ -37,9 +37,24 @@ def may_come() -> list[Machine]:
         ) from None
 
 
-def given(model: str, there: Sequence[Machine]) -> Machine:
+def bundles(model: str, task: str, processes: int, there: Sequence[Machine]) -> list[Machine]:
+    """What a trial is given, process by process, where so many are to share it if they can."""
+    n = shared_by(model, task, processes)
+    return [given(model, there, n)] * n
+
+
+def together(some: Sequence[Machine]) -> Machine:
+    """What bundles come to.
+
+    >>> together([{"CPU": 2, "GPU": 1}] * 2)
+    {'CPU': 4, 'GPU': 2}
+    """
+    return {what: sum(one[what] for one in some) for what in some[0]}
+
+
+def given(model: str, there: Sequence[Machine], processes: int = 1) -> Machine:
     """What a trial of a model is given: what it asks for, but no GPU where no machine has one."""
-    wanted = resources(model)
+    wanted = resources(model, processes)
     if any(machine.get("GPU") for machine in there):
         return wanted
     return {what: much for what, much in wanted.items() if what != "GPU"}
@@ -69,6 +84,27 @@ def refuse_what_never_fits(
             f"{asked} and no machine of this cluster can hold it (it has: {has}); leave it out, or"
             f" start the head with {GROWS} telling which machines may still come"
         )
+
+
+def refuse_too_many(
+    wanted: Mapping[tuple[str, str], Sequence[Machine]], there: Sequence[Machine], *, cluster: bool
+) -> None:
+    """Raise ValueError for a model and task whose processes do not all have room at a time."""
+    for (model, _), asked in sorted(wanted.items()):
+        one = asked[0]
+        room = sum(fits(machine, one) for machine in there)
+        if len(asked) <= room or any(holds(machine, one) for machine in may_come()):
+            continue
+        raise ValueError(
+            f"{model} in {len(asked)} processes asks for {words(one)} for each of them, and"
+            f" {'this cluster' if cluster else 'this machine'} has that {room} times: give the"
+            f" sweep processes={max(room, 1)}"
+        )
+
+
+def fits(machine: Machine, wanted: Machine) -> int:
+    """How often a machine has all that is wanted."""
+    return int(min(machine.get(what, 0) / much + 1e-9 for what, much in wanted.items() if much))
 
 
 def holds(machine: Machine, wanted: Machine) -> bool:

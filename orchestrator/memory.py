@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
+import platform
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainables import catalog
@@ -39,6 +44,42 @@ def parts_for(trial: Trial, last: Record | None) -> int:
     """Into how many a trial's forward passes are parted, by what its last try came to."""
     short = last is not None and last["status"] == "out_of_memory"
     return PARTS if short and catalog.card(trial.model).parts else 1
+
+
+@contextlib.contextmanager
+def marked(mark: Path) -> Iterator[None]:
+    """Leave in `mark` how often the kernel has ended a process here; who is ended leaves it."""
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({"hostname": platform.node(), "kills": kills()}))
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def kernel_ended(mark: Path) -> bool:
+    """Whether the kernel has ended a process on this machine since then, for want of memory.
+
+    Nothing is known of another machine.
+    """
+    try:
+        then = json.loads(mark.read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return then["hostname"] == platform.node() and kills() > then["kills"]
+
+
+def kills(root: Path = Path("/")) -> int:
+    """How many processes the kernel has ended for want of memory: of this control group, where it
+    counts them, else of this machine; 0 where nobody counts."""
+    group = ""
+    with contextlib.suppress(OSError):
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        group = next((line[4:] for line in lines if line.startswith("0::/")), "")
+    for counter in (root / "sys/fs/cgroup" / group / "memory.events", root / "proc/vmstat"):
+        with contextlib.suppress(OSError):
+            for line in counter.read_text().splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
 
 
 def give_back() -> None:

@@ -17,7 +17,7 @@ from orchestrator.records import Ledger, manifests, now
 from orchestrator.storage import opened
 from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
 from trainables import catalog
-from trainables.protocols import Dataset
+from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
 from trainables.trial import Trial
 
@@ -56,7 +56,7 @@ class Plan:
             "fractions": sorted({trial.fraction for trial in self.trials}),
             "seeds": sorted({trial.seed for trial in self.trials}),
             "stages": len(stages(self.trials)),
-            "resources": {m: resources(model_of(m)) for m in self.sweep.models},
+            "resources": self.resources(),
             "estimate": self.estimate(),
             **({"search": self.search()} if self.sweep.search else {}),
         }
@@ -68,6 +68,15 @@ class Plan:
         added = sum(map(len, self.searched.values()))
         known = studies * min(self.sweep.draws, FIRST) + added
         return {"by": self.sweep.search, "settings": known, "of": studies * self.sweep.draws}
+
+    def resources(self) -> dict[str, dict[str, float]]:
+        """What each arm's trials take, all processes of one together."""
+        found = {}
+        for arm in self.sweep.models:
+            model = model_of(arm)
+            n = shared_by(model, self.sweep.task, self.sweep.processes)
+            found[arm] = {what: n * much for what, much in resources(model, n).items()}
+        return found
 
     def estimate(self) -> dict[str, Any]:
         """Wall seconds of what is to run, all trials together, by this storage's own records, with
@@ -148,7 +157,7 @@ class Plan:
             },
             "suggested": in_words(self.searched),
             "trials": {trial.id: trial.spec() for trial in self.trials},
-        }
+        } | ({"processes": self.sweep.processes} if self.sweep.processes > 1 else {})
 
 
 def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: Any) -> Plan:
@@ -229,7 +238,18 @@ def with_needs(chosen: Sequence[Trial], trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.id in wanted]
 
 
-def resources(model: str) -> dict[str, float]:
-    """What Ray is asked to set aside for a trial of this model."""
+def shared_by(model: str, task: str, processes: int) -> int:
+    """How many of so many processes share a trial: one, where nothing is trained that they could
+    share."""
+    trains = catalog.find("tasks", task).needs in (Annotator, Pretrainer)
+    return processes if trains and catalog.card(model).processes else 1
+
+
+def resources(model: str, processes: int = 1) -> dict[str, float]:
+    """What Ray is asked to set aside for each process of a trial of this model.
+
+    One of several has a GPU for itself: NCCL wants that.
+    """
     card = catalog.card(model)
-    return {"CPU": card.cpus} | ({"GPU": card.gpus} if card.gpus else {})
+    gpus = max(card.gpus, 1.0) if card.gpus and processes > 1 else card.gpus
+    return {"CPU": card.cpus} | ({"GPU": gpus} if gpus else {})

@@ -87,7 +87,15 @@ class Sweep:
     stopper: str = ""
     """"asha": settings that fall behind on validation cells are stopped early, as `pruned` (see
     `early`); "": every trial runs to its end."""
+    processes: int = 1
+    """How many processes, each with a GPU where there are any, share the training of a trial whose
+    model lets them. The batch is the hyperparameter and stays as it is, so this decides no result
+    and is in no id."""
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.processes, int) or self.processes < 1:
+            raise ValueError(f"processes={self.processes!r} is no number of processes: 1, 2, ...")
 
     def trials(
         self, searched: Mapping[tuple[str, str, float], Sequence[Mapping[str, Any]]] | None = None
@@ -212,7 +220,7 @@ class Sweep:
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `search`,
-        `stopper`, `task.x` or `MODEL.x`.
+        `stopper`, `processes`, `task.x` or `MODEL.x`.
 
         `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
         other changes then change. Raises LookupError for a key that is none of these.
@@ -255,12 +263,12 @@ class Sweep:
         if key in ("fractions", "datasets"):
             many = value if isinstance(value, (list, tuple)) else [value]
             return dataclasses.replace(self, **{key: many})
-        if key in ("draws", "max_seeds", "search", "stopper"):
+        if key in ("draws", "max_seeds", "search", "stopper", "processes"):
             return dataclasses.replace(self, **{key: value})
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
             f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, search,"
-            f" stopper, scale, task.NAME, {own}"
+            f" stopper, processes, scale, task.NAME, {own}"
         )
 
 

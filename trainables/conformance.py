@@ -46,6 +46,7 @@ from trainables.protocols import (
     Context,
     Dataset,
     Embedder,
+    frozen,
 )
 from trainables.store import Store, canonical
 
@@ -151,6 +152,18 @@ class ModelConformance:
             raise SkipTest(f"{self.name} names no cell types")
         few = self.answers(test_cells=7)["test"]
         same({"test": self.usual()["test"][:7]}, {"test": few}, 0, "fewer test cells")
+
+    def test_a_frozen_embedding_is_of_each_cell_alone(self) -> None:
+        if not frozen(self.model):
+            raise SkipTest(f"{self.name} does not say that its embeddings are frozen")
+        seen: list[str] = []
+        alone = self.context(seed=1, saw=lambda step, names: seen.append(step))
+        whole, some = marked(self.cells), marked(self.cells)[::2].copy()
+        del whole.obs["split"]
+        embedding = np.asarray(self.model.embed(whole, self.context()))[::2]
+        here = np.asarray(self.model.embed(some, alone))
+        same({"embedding": embedding}, {"embedding": here}, self.tolerance, "half of the cells")
+        assert not seen, f"{self.name} is frozen, and yet {seen[0]} fits on cells"
 
     def test_double_precision_says_the_same(self) -> None:
         wide = self.cells.copy()

@@ -51,6 +51,10 @@ class NotApplicable(Exception):
     """This model cannot do this task on these cells, and that is an answer, not a failure."""
 
 
+class Apart(Exception):
+    """The processes of a trial lost each other, which says nothing of the trial itself."""
+
+
 @dataclass(frozen=True)
 class Card:
     """What is known of a model before it is built."""
@@ -65,6 +69,9 @@ class Card:
     memory_gb: float = 1.0
     parts: bool = False
     """Whether it heeds `Context.parts`, so that a trial without enough memory is worth a retry."""
+    processes: bool = False
+    """Whether several processes, each with a GPU where there are any, may share its training: all
+    of it is `networks.training.Training`."""
     extra: str | None = None
     citation: str = ""
     licence: str = "Apache-2.0"
@@ -130,6 +137,12 @@ class Embedder(Protocol):
         Where `obs["split"]` is present, anything fitted is fitted on its "train" rows alone.
         """
         ...
+
+
+def frozen(embedder: Any) -> bool:
+    """Whether a cell's coordinates are its own: whatever the seed and the other cells, and which of
+    them are marked. An embedder that fits nothing and draws nothing says so by `frozen = True`."""
+    return bool(getattr(embedder, "frozen", False))
 
 
 @dataclass(frozen=True)

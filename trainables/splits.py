@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from trainables.seeds import stream
 
@@ -36,6 +37,7 @@ def random_split(
     if test <= 0 or valid <= 0 or test + valid >= 1:
         raise ValueError(f"test={test} and valid={valid} must be positive and leave cells to train")
     check_class_sizes(Counter(labels.tolist()), least=3)
+    labels = pd.factorize(labels, sort=True)[0]  # numbers in the names' order: compared sooner
     reported, rest = taken(labels, np.arange(len(labels)), test, stream(seed, "split"), leave=2)
     return labelled_share(labels, rest, reported, seed, valid / (1 - test), fraction)
 

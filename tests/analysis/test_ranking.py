@@ -115,3 +115,9 @@ def test_the_diagram_names_every_model_and_the_difference():
     for model in MODELS:
         assert model in drawn
     assert f"critical difference {found.critical_difference:.2f}" in drawn
+
+
+def test_the_smallest_error_ranks_first():
+    table = many_datasets()
+    errors = table.assign(metric="test/mse")
+    assert list(ranking(errors, "test/mse").ranks.index) == list(ranking(table).ranks.index)[::-1]

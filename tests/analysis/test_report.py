@@ -73,6 +73,18 @@ def test_without_comparisons_it_is_about_the_tasks_own_metric(tmp_path):
     assert "Clustering: AvgBIO of each model." in out.read_text()
 
 
+def test_errors_say_that_less_is_better(tmp_path):
+    table = zero_shot_table()
+    both = pd.concat([table, table[table["metric"] == "nmi"].assign(metric="pcr")])
+    pages = [
+        report(some, [], tmp_path / "r.html", title="t", sweep="s").read_text(encoding="utf-8")
+        for some in (table, both)
+    ]
+    assert "↓" not in pages[0]
+    assert "PCR ↓</th>" in pages[1]
+    assert "↓: less is better." in pages[1]
+
+
 def test_a_zero_shot_sweep_has_a_page(tmp_path):
     plan = [{"a": "hvg", "b": "scgpt", "metric": "avg_bio"}]
     page = report(zero_shot_table(), plan, tmp_path / "r.html", title="t", sweep="s").read_text()

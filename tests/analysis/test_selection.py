@@ -5,7 +5,7 @@ import pytest
 
 from analysis.selection import candidates_as_models, choose_on_validation, chosen
 from analysis.table import CELL
-from tests.analysis.conftest import failures_table, zero_shot_table
+from tests.analysis.conftest import failures_table, sweep_table, zero_shot_table
 
 
 def picks(table):
@@ -72,3 +72,12 @@ def test_candidates_that_cannot_be_chosen_among_become_arms(table):
     arms = candidates_as_models(bare, "valid/macro_f1")
     assert 'logreg {"C": 0.1}' in set(arms["model"])
     assert candidates_as_models(table, "valid/macro_f1")["model"].equals(table["model"])
+
+
+def test_the_smallest_error_is_chosen():
+    table = sweep_table(seeds=2, fractions=(1.0,))
+    errors = table.assign(metric=table["metric"].str.replace("macro_f1", "mse"))
+    by_score = choose_on_validation(table, "valid/macro_f1").query("model == 'logreg'")
+    by_error = choose_on_validation(errors, "valid/mse").query("model == 'logreg'")
+    assert set(by_score["model_params"]) == {'{"C": 1.0}'}
+    assert set(by_error["model_params"]) == {'{"C": 0.01}'}

@@ -314,3 +314,15 @@ def test_the_effect_is_the_difference_in_pooled_spreads():
     row = answer(A, B, test="student")
     pooled = np.sqrt((np.var(A, ddof=1) + np.var(B, ddof=1)) / 2)
     assert row["effect"] == pytest.approx(row["difference"] / pooled * (1 - 3 / 31), rel=2e-3)
+
+
+@pytest.mark.parametrize("test", ["paired", "bayes"])
+def test_less_of_an_error_is_better(test):
+    low, high = [0.10, 0.12, 0.11, 0.10], [0.30, 0.33, 0.29, 0.31]
+    table = scores_table(low, high, metric="test/mse")
+    row = only(compare(table, "a", "b", metric="test/mse", test=test))
+    assert row["difference"] < 0
+    assert row["verdict"] == "better"
+    assert only(compare(table, "b", "a", metric="test/mse", test=test))["verdict"] == "worse"
+    score = scores_table(low, high)
+    assert only(compare(score, "a", "b", test=test))["verdict"] == "worse"

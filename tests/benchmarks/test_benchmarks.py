@@ -50,3 +50,23 @@ def test_a_simulated_cluster_ends_near_its_lower_bound_though_nodes_are_lost(mon
     assert stormy.lost > 0
     assert stormy.makespan > calm.makespan
     assert stormy.makespan / stormy.bound < 1.2
+
+
+def test_networks_are_timed_beside_their_authors_classes():
+    small = ["--model", "geneformer", "--longest", "24", "--cells", "2", "--trained", "1"]
+    command = [sys.executable, BENCHMARKS / "finetune.py", *small, "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| embed")]
+    assert len(rows) == 2
+    assert all(float(row[5]) < 1e-5 for row in rows), "ours gives other embeddings than theirs"
+    for word in ("authors, cells/s", "ours, cells/s", "ratio", "of peak FLOP/s"):
+        assert word in done.stdout
+
+
+def test_heads_side_by_side_are_compared_with_one_by_one():
+    command = [sys.executable, BENCHMARKS / "seeds.py", "--seeds", "1", "--dimensions", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in ("ours, side by side", "peer: one by one", "peer: scikit-learn", "ratio"):
+        assert word in done.stdout

@@ -136,7 +136,7 @@ class Postgres:
             shutil.chown(self.home, "nobody", "nogroup")
         self.data = self.home / "data"
         self.call("initdb", "-D", self.data, "-U", "mlflow", "-A", "trust", "-E", "UTF8", "-N")
-        self.url = f"postgresql+psycopg2://mlflow@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql+pg8000://mlflow@127.0.0.1:{self.port}/postgres"
 
     @staticmethod
     def absent():
@@ -144,7 +144,7 @@ class Postgres:
         for program in ("initdb", "postgres"):
             if shutil.which(program) is None:
                 return f"no {program} on this machine"
-        return "" if find_spec("psycopg2") else "no psycopg2 here"
+        return "" if find_spec("pg8000") else "no pg8000 here"
 
     def call(self, *words):
         quiet = {"stdout": subprocess.DEVNULL, "cwd": self.home, **self.user}

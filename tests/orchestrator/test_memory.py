@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.execute import execute
+from orchestrator import memory
+from orchestrator.execute import Done, execute, record_of
 from orchestrator.memory import PARTS
 from orchestrator.records import Ledger
 from trainables import catalog
@@ -113,7 +114,7 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
 
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     trial = Trial("large", "annotation", "toy", 0)
-    needs = {"large": {"CPU": 1.0}}
+    needs = {("large", "annotation"): {"CPU": 1.0}}
     dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None)
     watcher = Watcher(dealer)
     said = tmp_path / "error.txt"
@@ -126,6 +127,77 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
     assert json.loads(path.read_text())["status"] == "out_of_memory"
     assert Ledger(tmp_path).last(trial.id)["parts"] == 1
     assert execute(trial, tmp_path, code_version="test")["parts"] == PARTS
+
+
+def killed(trial, storage, monkeypatch):
+    """An attempt at a trial in the middle of which its process is gone, and a kernel's kill."""
+
+    class Gone(BaseException):
+        pass
+
+    def die(self, ctx):
+        raise Gone
+
+    counted = memory.kills()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "run", die)
+        with pytest.raises(Gone):
+            execute(trial, storage, code_version="test")
+    monkeypatch.setattr(memory, "kills", lambda: counted + 1)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_worker_that_the_kernel_ended_for_its_memory_starts_again_in_parts(tmp_path, monkeypatch):
+    trial = Trial("large", "annotation", "toy", 0, model_params={"most": 99})
+    killed(trial, tmp_path, monkeypatch)
+    record = execute(trial, tmp_path, code_version="test", again=True)
+    assert (record["status"], record["parts"]) == ("ok", PARTS)
+    [path] = tmp_path.glob(f"records/*/{trial.id}.1.json")
+    first = json.loads(path.read_text())
+    assert first["reason"] == "out of memory: the kernel ended its process"
+    assert not list(tmp_path.glob("late/*"))
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("model", ["large", "stiff"])
+def test_what_the_kernel_ended_in_parts_or_cannot_be_parted_is_out_of_memory(
+    model, tmp_path, monkeypatch
+):
+    trial = Trial(model, "annotation", "toy", 0, model_params={"most": 99})
+    if model == "large":
+        first = Done("out_of_memory", "out of memory: before")
+        Ledger(tmp_path).commit(record_of(trial, first, "test"))
+    killed(trial, tmp_path, monkeypatch)
+    record = execute(trial, tmp_path, code_version="test", again=True)
+    how = " with every batch in 4 parts" if model == "large" else ""
+    assert record["reason"] == f"out of memory{how}: the kernel ended its process"
+    assert not list(tmp_path.glob("late/*"))
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("why", ["elsewhere", "stopped", "another death"])
+def test_other_deaths_are_not_for_want_of_memory(why, tmp_path, monkeypatch):
+    trial = Trial("large", "annotation", "toy", 0, model_params={"most": 99})
+    counted = memory.kills()
+    killed(trial, tmp_path, monkeypatch)
+    if why == "elsewhere":
+        monkeypatch.setattr("platform.node", lambda: "another")
+    if why == "another death":
+        monkeypatch.setattr(memory, "kills", lambda: counted)
+    record = execute(trial, tmp_path, code_version="test", again=why != "stopped")
+    assert (record["status"], record["parts"]) == ("ok", 1)
+
+
+def test_kills_are_those_of_the_control_group_where_it_counts(tmp_path):
+    assert memory.kills(tmp_path) == 0
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/vmstat").write_text("nr_free_pages 12\noom_kill 7\n")
+    assert memory.kills(tmp_path) == 7
+    (tmp_path / "proc/self/cgroup").write_text("1:cpu:/else\n0::/jobs/a\n")
+    (tmp_path / "sys/fs/cgroup/jobs/a").mkdir(parents=True)
+    events = tmp_path / "sys/fs/cgroup/jobs/a/memory.events"
+    events.write_text("oom 5\noom_kill 3\noom_group_kill 0\n")
+    assert memory.kills(tmp_path) == 3
 
 
 def test_a_sweep_goes_on_in_parts(gauntlet, site, tmp_path):

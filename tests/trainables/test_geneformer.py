@@ -333,3 +333,30 @@ def test_a_legacy_file_with_positions_and_a_decoder_of_its_own_is_loaded_whole(t
     torch.save({**state, "bert.surplus": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"bert\.surplus"):
         networks.load(network, tmp_path)
+
+
+def test_attention_that_drops_sees_what_torchs_sees():
+    """With a chance of dropping that rounds to none, beside torch's own, padded and not."""
+    import torch
+    from transformers import BertConfig
+
+    from trainables.networks.geneformer import ATTENTION, built
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 16, "max_position_embeddings": 12, "vocab_size": 30}
+    shape = BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=1e-6)
+    network = built(shape, 0, 3)
+    ids = torch.randint(2, 30, (3, 12), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(12) < torch.tensor([[12], [7], [1]])).long()
+    for shown in (mask, None):
+        said, slopes = [], []
+        for kind in (ATTENTION, "sdpa"):
+            network.config._attn_implementation = kind
+            network.train(kind == ATTENTION)  # torch's own drops nothing when it is asked
+            network.zero_grad()
+            logits = network(ids, attention_mask=shown).logits
+            logits.square().sum().backward()
+            said.append(logits.detach())
+            slopes.append(network.bert.embeddings.word_embeddings.weight.grad.clone())
+        assert torch.allclose(*said, atol=1e-5)
+        assert torch.allclose(*slopes, atol=1e-4)

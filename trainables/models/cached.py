@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 
 from trainables import identity
-from trainables.protocols import Card, Cells, Context, Embedder, Matrix
+from trainables.cells import open_cells, rows
+from trainables.cells import recipe as cells_recipe
+from trainables.protocols import Card, Cells, Context, Embedder, Matrix, frozen
+from trainables.store import Store
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,53 @@ class Cached:
     (weights by their sha256), the cells and genes in their order, the rows marked to be fitted on,
     the batches, and the seed. Which cells a fitting step saw is remembered too, and told again
     whenever its embedding is used. Epochs are told the first time only.
+
+    Of a frozen embedder (see `protocols.frozen`) all cells of the data set are embedded once, for
+    all seeds, label shares and tasks.
     """
 
     embedder: Embedder
 
-    card: ClassVar = Card(summary="an embedding remembered, so that tasks share one pass")
+    card: ClassVar = Card(
+        summary="an embedding remembered, so that tasks share one pass", version=2
+    )
+
+    @property
+    def frozen(self) -> bool:
+        """As what it wraps."""
+        return frozen(self.embedder)
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """What the embedder gives, from the store if any trial has asked before."""
+        found = self.of_each(cells, ctx)
+        return self.of_all(cells, ctx) if found is None else found
+
+    def of_each(self, cells: Cells, ctx: Context, *, make: bool = True) -> Matrix | None:
+        """The same where a cell's coordinates are its own, from those of the whole data set.
+
+        None where the embedder is not frozen, where these are not cells of a data set in the store,
+        or where nothing is remembered yet that it may not `make`.
+        """
+        if not self.frozen or (whole := prepared(cells, ctx.store)) is None:
+            return None
+
+        def compute(draft: Path) -> None:
+            everyone = rows(whole, np.arange(whole.n_obs), labels=False)
+            np.save(draft / "embedding.npy", self.embedder.embed(everyone, replace(ctx, seed=0)))
+
+        recipe = {
+            "artifact": "embedding of each cell",
+            "model": identity.of_model(self.embedder),
+            "data set": cells_recipe(whole.uns["gauntlet"]["sha256"]),
+        }
+        home = ctx.store.get(recipe, compute) if make else ctx.store.find(recipe)
+        if home is None:
+            return None
+        embedding = np.load(home / "embedding.npy", mmap_mode="r")
+        return np.asarray(embedding[whole.obs_names.get_indexer(cells.obs_names)])
+
+    def of_all(self, cells: Cells, ctx: Context) -> Matrix:
+        """The same where it may depend on which cells there are."""
         told: list[tuple[str, np.ndarray]] = []
 
         def make(draft: Path) -> None:
@@ -58,6 +100,17 @@ class Cached:
             "cells": identity.of_cells(cells),
             "seed": seed,
         }
+
+
+def prepared(cells: Cells, store: Store) -> Cells | None:
+    """The whole data set that these are cells and genes of; None where it is not in the store."""
+    sha256 = cells.uns.get("gauntlet", {}).get("sha256")
+    home = store.find(cells_recipe(sha256)) if sha256 else None
+    if home is None:
+        return None
+    whole = open_cells(home)
+    same = whole.var_names.equals(cells.var_names)
+    return whole if same and cells.obs_names.isin(whole.obs_names).all() else None
 
 
 MODEL = Cached

@@ -76,6 +76,7 @@ class GeneCompass:
         ),
         packages=("torch", "transformers=4.", "datasets"),
     )
+    frozen: ClassVar[bool] = True
     card: ClassVar = Card(
         summary="BERT over ranked genes and prior knowledge, pretrained on 120 million cells",
         wants="counts",

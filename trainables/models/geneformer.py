@@ -111,10 +111,12 @@ class Geneformer:
     }
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
+        version=2,
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,
         parts=True,
+        processes=True,
         extra="geneformer",
         citation="Theodoris et al. 2023, doi:10.1038/s41586-023-06139-9",
         licence="Apache-2.0",
@@ -158,6 +160,11 @@ class Geneformer:
         if self.dictionaries:
             known["dictionaries"] = weights.identity(self.own_dictionaries, "geneformer")
         return known
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a cell's embedding is its own; a fresh network's depends on seed and medians."""
+        return self.weights != "none"
 
     # ---- capabilities -------------------------------------------------------------------------
 

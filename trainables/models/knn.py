@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trainables.models.probe import classified
+from trainables.models.probe import embedded, types
 from trainables.protocols import Card, Cells, Context, Embedder, Predictions
 
 
@@ -25,8 +25,10 @@ class KNN:
         """Embed, then predict; with fewer training cells than neighbours, all of them vote."""
         from sklearn.neighbors import KNeighborsClassifier
 
-        head = KNeighborsClassifier(min(self.n_neighbors, train.n_obs))
-        return classified("knn", self.embedder, head, train, valid, test, ctx)
+        ctx.saw("knn fit", train.obs_names)
+        seen, chosen_on, asked = embedded(self.embedder, train, valid, test, ctx)
+        head = KNeighborsClassifier(min(self.n_neighbors, train.n_obs)).fit(seen, types(train))
+        return Predictions(test=head.predict(asked), valid=head.predict(chosen_on))
 
 
 MODEL = KNN

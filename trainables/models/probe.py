@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,57 +10,81 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from trainables.protocols import Card, Cells, Context, Embedder, Predictions
-from trainables.seeds import random_state
+from trainables import heads
+from trainables.heads import Problem
+from trainables.models.cached import Cached
+from trainables.protocols import Card, Cells, Context, Embedder, Matrix, Predictions
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Multinomial logistic regression with an L2 penalty on standardised coordinates."""
+    """Multinomial logistic regression with an L2 penalty on standardised coordinates.
+
+    At the optimum of scikit-learn's `LogisticRegression(C)`, which itself stops on the way there.
+    """
 
     embedder: Embedder
     C: float = 1.0
-    max_iter: int = 1000
 
-    card: ClassVar = Card(summary="a linear classifier on an embedding")
+    card: ClassVar = Card(summary="a linear classifier on an embedding", version=2)
+
+    def __post_init__(self) -> None:
+        if not self.C > 0:
+            raise ValueError(f"a probe's C is {self.C}; it must be above zero")
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """Embed, standardise on the training rows, fit there, predict the rest.
 
         Raises ValueError where the training cells are all of one type.
         """
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        if train.obs["cell_type"].nunique() < 2:
+        ctx.saw("probe fit", train.obs_names)
+        labels = types(train)
+        if len(np.unique(labels)) < 2:
             raise ValueError("a probe needs two cell types to tell apart, and was taught one")
-        linear = LogisticRegression(
-            C=self.C, max_iter=self.max_iter, random_state=random_state(ctx.seed, "init")
-        )
-        head = make_pipeline(StandardScaler(), linear)
-        return classified("probe", self.embedder, head, train, valid, test, ctx)
+        seen, chosen_on, asked = embedded(self.embedder, train, valid, test, ctx)
+        head = heads.solved(seen, labels, self.C)
+        return Predictions(test=head.predict(asked), valid=head.predict(chosen_on))
+
+    def solve_ahead(
+        self, cells: Cells, taught: Sequence[tuple[Probe, np.ndarray]], ctx: Context
+    ) -> None:
+        """Solve side by side what trials on one embedding will ask for: probes, and the rows that
+        each is taught.
+
+        Does nothing where the embedding differs from trial to trial or has yet to be made, or where
+        there is nothing to learn: the trials themselves will say so.
+        """
+        if not isinstance(self.embedder, Cached):
+            return
+        embedding = self.embedder.of_each(cells, ctx, make=False)
+        if embedding is None or not np.isfinite(embedding).all():
+            return
+        labels = types(cells)
+        problems = [Problem(rows, labels[rows], probe.C) for probe, rows in taught]
+        solvable = [one for one in problems if len(np.unique(one.labels)) > 1]
+        heads.solve_ahead(embedding, solvable, ctx.cpus)
 
 
-def classified(
-    name: str,
-    embedder: Embedder,
-    head: Any,
-    train: Cells,
-    valid: Cells,
-    test: Cells,
-    ctx: Context,
-) -> Predictions:
-    """A scikit-learn classifier fitted on the embedded training cells.
+def types(cells: Cells) -> np.ndarray:
+    """Each cell's type as a word."""
+    return cells.obs["cell_type"].to_numpy().astype(str)
 
-    One pass embeds all three parts, with rows marked in `obs["split"]` and no label to read, so
-    an embedder that fits anything fits it on the training rows.
+
+def embedded(
+    embedder: Embedder, train: Cells, valid: Cells, test: Cells, ctx: Context
+) -> list[Matrix]:
+    """The coordinates of three parts, without a label to read.
+
+    One pass embeds all three, with rows marked in `obs["split"]`, so that an embedder that fits
+    anything fits it on the training rows. What is remembered of each cell is only looked up.
     """
-    ctx.saw(f"{name} fit", train.obs_names)
-    embedding = embedder.embed(stacked(train, valid, test), ctx)
-    parts = np.split(embedding, np.cumsum([train.n_obs, valid.n_obs]))
-    head.fit(parts[0], train.obs["cell_type"].astype(str).to_numpy())
-    return Predictions(test=head.predict(parts[2]), valid=head.predict(parts[1]))
+    parts = [train, valid, test]
+    if isinstance(embedder, Cached):
+        known = [embedder.of_each(part, ctx) for part in parts]
+        if all(one is not None for one in known):
+            return known  # type: ignore[return-value]
+    everyone = embedder.embed(stacked(*parts), ctx)
+    return np.split(everyone, np.cumsum([train.n_obs, valid.n_obs]))
 
 
 def stacked(train: Cells, valid: Cells, test: Cells) -> Cells:

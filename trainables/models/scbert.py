@@ -103,6 +103,7 @@ class ScBERT:
         gpus=1.0,
         memory_gb=8.0,
         parts=True,
+        processes=True,
         citation="Yang et al. 2022, doi:10.1038/s42256-022-00534-z; fine-tuned as Boiarsky et al."
         " 2024, doi:10.1038/s42256-024-00949-w",
         licence="Apache-2.0; the authors' weights GPL-3.0",
@@ -119,6 +120,11 @@ class ScBERT:
                 "scbert without weights needs to be told where genes lie: positions=FILE.npy (the"
                 " authors' gene2vec_16906.npy), positions='coexpression', or gene2vec=False"
             )
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a cell's embedding is its own: all is in the weights, and nothing of a batch."""
+        return self.weights != "none" and self.stabiliser == "per_cell" and not self.redraw
 
     def identity(self) -> dict[str, Any]:
         """Weights and positions by their content."""
@@ -286,8 +292,14 @@ class ScBERT:
         """The loop, with this model's settings."""
         import torch
 
+        from trainables.networks.processes import group
         from trainables.networks.training import Plan, Training, trainable, warmup_cosine
 
+        if self.stabiliser == "paper" and group()[1] > 1:
+            raise ValueError(
+                'several processes cannot share a batch with stabiliser="paper", where what is said'
+                " of a cell depends on its batch; run this without processes=N"
+            )
         plan = Plan(
             self.epochs,
             self.batch,

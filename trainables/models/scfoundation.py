@@ -56,6 +56,7 @@ class ScFoundation:
         ),
         packages=("torch", "numpy", "einops", "local-attention"),
     )
+    frozen: ClassVar[bool] = True
     card: ClassVar = Card(
         summary="a transformer of expressed genes, pretrained on 50 million human cells",
         wants="counts",

@@ -105,6 +105,7 @@ class ScGPT:
         gpus=1.0,
         memory_gb=8.0,
         parts=True,
+        processes=True,
         citation="Cui et al. 2024, doi:10.1038/s41592-024-02201-0",
         licence="MIT",
     )

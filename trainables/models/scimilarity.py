@@ -32,6 +32,7 @@ class SCimilarity:
 
     published: ClassVar[dict[str, str]] = {"v1.1": "https://zenodo.org/records/10685499"}
     files: ClassVar[tuple[str, ...]] = ("encoder.ckpt", "gene_order.tsv")
+    frozen: ClassVar[bool] = True
     card: ClassVar = Card(
         summary="a metric-learning encoder of 23 million human cells",
         wants="counts",

@@ -12,12 +12,22 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.networks import weights
+from trainables.networks.attention import dropped_attention
 from trainables.networks.inference import asked, threads
+from trainables.networks.processes import parted
 from trainables.networks.training import (
     Loss,
     Plan,
@@ -26,7 +36,6 @@ from trainables.networks.training import (
     Rate,
     Training,
     autocast,
-    parted,
     seeded,
     trainable,
 )
@@ -67,6 +76,26 @@ class Ranked:
         return slice(self.specials[0], max(int(self.lengths[row]) - self.specials[1], 0))
 
 
+# ---- attention --------------------------------------------------------------------------------
+
+
+def attention(
+    module: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, **how: Any
+) -> tuple[Tensor, None]:
+    """For `transformers`: torch's own, save where its weights are dropped on CPU; see
+    `networks.attention`. `mask`: cells x 1 x tokens x tokens, whether it may be looked at."""
+    if not how.get("dropout") or q.device.type != "cpu":
+        return sdpa_attention_forward(module, q, k, v, mask, **how)
+    n = q.shape[2]
+    lengths = [n] * len(q) if mask is None else mask[:, 0, 0].sum(dim=-1).tolist()
+    return dropped_attention(q, k, v, lengths, how["dropout"]).transpose(1, 2), None
+
+
+ATTENTION = "gauntlet"
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
 # ---- checkpoints ------------------------------------------------------------------------------
 
 
@@ -93,6 +122,7 @@ def fits(folder: Path, shape: BertConfig, known: Dictionaries) -> None:
 def built(shape: BertConfig, seed: int, classes: int = 0) -> Any:
     """A fresh network: with a head for masked tokens, or for that many classes."""
     shape.num_labels = classes or 2
+    shape._attn_implementation = ATTENTION
     with seeded(seed, "init"):
         return BertForSequenceClassification(shape) if classes else BertForMaskedLM(shape)
 
@@ -163,6 +193,10 @@ class Run:
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
+
+    def parts(self, cells: int) -> int:
+        """Into how many a batch is parted: on CPU each cell alone, so that nothing is padded."""
+        return cells if self.device.type == "cpu" else self.ctx.parts
 
     def ask(self, cells: Ranked, answer: Callable[..., Tensor]) -> list[np.ndarray]:
         """For each cell what `answer(network, ids, mask)` says of it, a row a cell, in order."""
@@ -283,7 +317,7 @@ class Run:
         """On tokens and their classes, by cross-entropy."""
 
         def loss(rows: np.ndarray, rng: np.random.Generator) -> Iterator[Tensor]:
-            for some in parted(rows, self.ctx.parts):
+            for some in parted(rows, self.parts(len(rows))):
                 ids, mask = self.put(train[0], some)
                 truth = torch.from_numpy(train[1][some]).to(self.device)
                 said = self.network(ids, attention_mask=mask).logits.float()
@@ -311,7 +345,7 @@ class Run:
             vocabulary = self.network.config.vocab_size
             hidden = [hide(train.ids[row, train.genes(row)], rng, vocabulary) for row in rows]
             asked_in_all = max(1, sum(len(chosen) for chosen, _ in hidden))
-            for part in parted(np.arange(len(rows)), self.ctx.parts):
+            for part in parted(np.arange(len(rows)), self.parts(len(rows))):
                 ids, mask = self.put(train, rows[part])
                 truth, asked_for = ids.clone(), torch.zeros_like(ids, dtype=torch.bool)
                 for i, n in enumerate(part):

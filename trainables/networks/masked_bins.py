@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.masking import Masked, masked
 from trainables.networks.performer import ScBERTNetwork
-from trainables.networks.training import Loss, Precision, autocast, parted
+from trainables.networks.processes import parted
+from trainables.networks.training import Loss, Precision, autocast
 
 
 def guesses(network: ScBERTNetwork, some: Masked) -> Tensor:

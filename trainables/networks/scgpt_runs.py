@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from trainables.genes.binning import tie_draws
 from trainables.genes.tokens import MASK_VALUE, Tokens
 from trainables.networks.inference import asked, parted, threads
+from trainables.networks.processes import parted as in_parts
 from trainables.networks.scgpt_checkpoint import save
 from trainables.networks.training import (
     Loss,
@@ -25,7 +26,6 @@ from trainables.networks.training import (
     autocast,
     trainable,
 )
-from trainables.networks.training import parted as in_parts
 from trainables.protocols import Context, Metrics
 
 TOKENS_AT_ONCE = {"cpu": 2**13, "cuda": 2**17}

@@ -5,13 +5,15 @@ named by their numbers (`seeds.stream`), and the learning rate is a function of 
 step. So a checkpoint is weights, optimizer and a position, and on CPU in float32 a killed run that
 goes on from it ends with the very weights of one that was never killed.
 
-Where `torch.distributed` is set up, every process deals itself its share of each batch and the
-gradients are averaged; process 0 reports and keeps checkpoints.
+Several processes may share a training (`networks.processes`). What is drawn for a batch, its order
+and all steps are the same for any number of them, so they may also go on from what another number
+left; only dropout is each process's own, and sums round otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import time
@@ -24,12 +26,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.networks.processes import add_up, from_first, group
 from trainables.protocols import Metrics
 from trainables.seeds import random_state, stream
 
 Loss = Callable[[np.ndarray, np.random.Generator], Iterable[Tensor]]
 """Rows of a batch, and a generator for what is drawn for them (masks), to their mean loss, in terms
-that add up to it. One is let go of before the next is computed: more of them take less memory."""
+that add up to it, over all processes: each computes the terms of its own rows, those that
+`processes.parted` gives it. A term is let go of before the next is computed: more of them take less
+memory."""
 Rate = Callable[[int], float]
 """The learning rate of epoch or step 0, 1, 2, ..."""
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -42,7 +47,7 @@ class Plan:
 
     epochs: int
     batch: int
-    """Rows of a forward pass (of all processes together, where there are several)."""
+    """Rows of a forward pass, of all processes together where there are several."""
     accumulate: int = 1
     """Forward passes of a step; the rest of an epoch makes a last, smaller step."""
     clip: float = math.inf
@@ -81,9 +86,10 @@ class Training:
     """One training: `run` trains `module` in place, and leaves it as its best epoch, in eval mode.
 
     `loss` is asked for each batch, in train mode; `evaluate` after each epoch, in eval mode and
-    without gradients. `report` gets {"epoch", "train/loss", "lr", and what `evaluate` says}, after
-    a kill from the first epoch again. `checkpoint` is a file of this training alone, and `name`
-    tells the draws of two trainings of one trial apart.
+    without gradients. `report` gets {"epoch", "train/loss", "lr", "micro_batch" (the rows of one
+    process's pass), and what `evaluate` says}, after a kill from the first epoch again.
+    `checkpoint` is a file of this training alone, and `name` tells the draws of two trainings of
+    one trial apart.
     """
 
     module: nn.Module
@@ -106,8 +112,8 @@ class Training:
             raise ValueError(f"{self.name}: there is nothing to train on")
         if self.plan.batch < group()[1]:
             raise ValueError(
-                f"{self.name}: a batch of {self.plan.batch} cannot be shared by {group()[1]}"
-                " processes; make it larger"
+                f"{self.name}: {group()[1]} processes cannot share a batch of {self.plan.batch};"
+                f" give the sweep fewer: processes={self.plan.batch}"
             )
         self.device = next(self.module.parameters()).device
         wants_scale = usable(self.plan.precision, self.device) == "float16"
@@ -140,6 +146,7 @@ class Training:
             )
         lr = self.optimizer.param_groups[0]["lr"]
         told = {"epoch": at.epoch + 1.0, "train/loss": at.loss, "lr": lr}
+        told["micro_batch"] = float(math.ceil(plan.batch / group()[1]))
         if self.evaluate is not None:
             self.module.eval()
             with torch.no_grad(), autocast(self.device, plan.precision):
@@ -174,19 +181,18 @@ class Training:
         return total.item()
 
     def step(self, rows: np.ndarray, number: int) -> Tensor:
-        """One step of the optimizer; the sum of its passes' losses."""
-        rank, processes = group()
+        """One step of the optimizer; the sum of its passes' losses, over all processes."""
         starts = range(0, len(rows), self.plan.batch)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for i, start in enumerate(starts):
-            words = f"{self.name} batch {number}.{i}.{rank}"
-            torch.manual_seed(random_state(self.seed, f"{words} torch"))  # dropout
-            mine = rows[start : start + self.plan.batch][rank::processes]
-            for term in self.terms(self.loss(mine, stream(self.seed, words))):
+            words = f"{self.name} batch {number}.{i}"
+            draws = stream(self.seed, f"{words}.0")  # the same in all processes, whoever asks
+            torch.manual_seed(random_state(self.seed, f"{words}.{group()[0]} torch"))  # dropout
+            for term in self.terms(self.loss(rows[start : start + self.plan.batch], draws)):
                 self.scaler.scale(term / len(starts)).backward()
                 total += term.detach()
+        total = add_up(self.module, total)  # before `unscale_`: all see what overflowed in one
         self.scaler.unscale_(self.optimizer)
-        average_gradients(self.module)
         if math.isfinite(self.plan.clip):
             nn.utils.clip_grad_norm_(trainable(self.module), self.plan.clip)
         self.scaler.step(self.optimizer)
@@ -205,14 +211,10 @@ class Training:
             yield term
 
     def order(self) -> np.ndarray:
-        """The rows in this epoch's order; the first ones again where processes would be uneven."""
-        words = f"{self.name} order {self.progress.epoch}"
-        shuffled = self.plan.shuffle
-        order = (
-            stream(self.seed, words).permutation(self.rows) if shuffled else np.arange(self.rows)
-        )
-        processes = group()[1]
-        return np.resize(order, math.ceil(self.rows / processes) * processes)
+        """The rows in this epoch's order."""
+        if not self.plan.shuffle:
+            return np.arange(self.rows)
+        return stream(self.seed, f"{self.name} order {self.progress.epoch}").permutation(self.rows)
 
     def tell(self, metrics: Metrics) -> None:
         """Report, from one process."""
@@ -225,37 +227,44 @@ class Training:
             return
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         draft = self.checkpoint.with_name(f".{self.checkpoint.name}-{os.getpid()}")
-        state = {
+        with draft.open("wb") as file:
+            torch.save(self.state(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.checkpoint)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds."""
+        return {
             "progress": asdict(self.progress),
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "best": self.best,
         }
-        with draft.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.checkpoint)
 
     def restore(self) -> None:
-        """Everything as the checkpoint has it, where there is one."""
-        if self.checkpoint is None or not self.checkpoint.exists():
-            return
-        state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+        """Everything as the checkpoint has it, where there is one; process 0 tells the others,
+        which may be on machines where it is not, where they are."""
+        there = self.checkpoint if self.checkpoint and self.checkpoint.exists() else None
+        if group()[1] == 1:
+            return self.become(there) if there else None
+
+        def start() -> bytes:
+            held = io.BytesIO()
+            torch.save(self.state(), held)
+            return held.getvalue()
+
+        told = from_first(there.read_bytes if there else start, self.device)
+        self.become(io.BytesIO(told))
+
+    def become(self, written: Any) -> None:
+        """What a checkpoint holds."""
+        state = torch.load(written, map_location="cpu", weights_only=True)
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.progress, self.best = Progress(**state["progress"]), state["best"]
-
-
-def parted(rows: np.ndarray, parts: int) -> list[np.ndarray]:
-    """Rows in so many parts of about the same size, none of them empty.
-
-    >>> [part.tolist() for part in parted(np.arange(5), 3)], len(parted(np.arange(2), 3))
-    ([[0, 1], [2, 3], [4]], 2)
-    """
-    return np.array_split(rows, max(1, min(parts, len(rows))))
 
 
 def score(metrics: Metrics, best: str) -> float:
@@ -270,24 +279,6 @@ def score(metrics: Metrics, best: str) -> float:
 def trainable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters that are not frozen."""
     return [p for p in module.parameters() if p.requires_grad]
-
-
-def group() -> tuple[int, int]:
-    """This process's number and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
-def average_gradients(module: nn.Module) -> None:
-    """The mean of all processes' gradients, in each of them."""
-    _, processes = group()
-    if processes == 1:
-        return
-    for p in trainable(module):
-        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        torch.distributed.all_reduce(p.grad)
-        p.grad /= processes
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.networks.processes import parted
 from trainables.networks.training import (
     Plan,
     Training,
     autocast,
     exponential,
-    parted,
     seeded,
     usable,
     warmup_cosine,
@@ -28,13 +27,13 @@ from trainables.networks.training import (
 SCRIPT = Path(__file__).parent / "training_script.py"
 
 
-def start(*words, **environment):
+def start(*words):
     """The script in a process of its own."""
     return subprocess.Popen(
         [sys.executable, SCRIPT, *map(str, words)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3]), **environment},
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])},
     )
 
 
@@ -83,23 +82,6 @@ def test_a_training_killed_mid_epoch_ends_with_the_weights_of_one_that_was_not(t
     assert told == told_again  # the epochs before the kill are told again
     third, _ = here(tmp_path / "b.ckpt", tmp_path / "b.pt")
     assert same(whole["weights"], third["weights"])  # nothing is trained twice
-
-
-def test_two_processes_do_what_one_does(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    ranks = [
-        start(tmp_path / "two.ckpt", tmp_path / "two.pt", RANK=str(rank), **shared)
-        for rank in range(2)
-    ]
-    one, _ = here(tmp_path / "one.ckpt", tmp_path / "one.pt")
-    said = ranks[0].communicate(timeout=120)[0]
-    assert ranks[1].communicate(timeout=120)[0] == ""  # one process reports
-    two = torch.load(tmp_path / "two.pt", weights_only=True)
-    assert said.count("valid/loss") == 4
-    assert same(one["weights"], two["weights"], 1e-5)
 
 
 def least_squares(plan, evaluate=None, parts=1, **more):
