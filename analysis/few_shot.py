@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.selection import choose_on_validation, twin
-from analysis.table import check, values_of
+from analysis.table import check, is_error, values_of
 
 RESAMPLES = 2000
 
@@ -32,10 +32,10 @@ def cells_to_parity(
     """
     check(table)
     best = choose_on_validation(table[table["model"].isin([a, b])], select_on or twin(metric))
-    rows = []
+    rows, better = [], -1.0 if is_error(metric) else 1.0  # the curve of an error falls
     for (task, dataset), part in values_of(best, metric).groupby(["task", "dataset"]):
         scores = part.pivot_table(index="seed", columns=["model", "fraction"], values="value")
-        scores = scores.dropna(axis=1, how="all").dropna()
+        scores = better * scores.dropna(axis=1, how="all").dropna()
         models = scores.columns.get_level_values("model")
         if not {a, b} <= set(models) or (models == a).sum() < 2 or len(scores) < 2:
             continue
@@ -51,7 +51,7 @@ def cells_to_parity(
             {
                 "task": task,
                 "dataset": dataset,
-                "target": goal.mean(),
+                "target": better * goal.mean(),
                 "cells_b": sizes[b].iloc[-1],
                 "cells": reached(cells, curve.mean(0), goal.mean()),
                 "low": ordered[tail],

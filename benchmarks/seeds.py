@@ -1,13 +1,13 @@
-"""Heads on a frozen embedding, seeds x label shares: side by side, against one trial after another.
+"""Heads on a frozen embedding, seeds x label shares, against the way it was done before.
 
     uv run python benchmarks/seeds.py [--data FILE.h5ad] [--dimensions 50] [--seeds 10]
 
 The embedding is that of a backbone which never changes (principal components of all cells stand
-for one) and is remembered before the clock starts. The peer is what `cached+probe` did before heads
-were solved together: cells joined in the order of the split, the embedding looked up by the hash of
-their names, scikit-learn's scaler and `LogisticRegression`, predictions, scores. It has one thread,
-which is what a trial of a probe has, and what scikit-learn is quickest with. Fits alone are shown
-too, with scikit-learn as it comes and run on to the optimum, which is where ours goes.
+for one) and is remembered before the clock starts. The peer is what `cached+probe` did: cells
+joined in the order of the split, the embedding looked up by the hash of their names, scikit-learn's
+scaler and `LogisticRegression`, predictions, scores. All have one thread, which is what a trial of
+a probe has, and what scikit-learn is quickest with. Fits alone are shown too, with scikit-learn as
+it comes and run on to the optimum, which is where ours goes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from trainables import catalog, heads
+from trainables import catalog
 from trainables.cells import open_cells, prepare
-from trainables.heads import Problem
+from trainables.heads import fitted
 from trainables.models.cached import Cached
 from trainables.models.probe import Probe, stacked, types
 from trainables.protocols import Card, Cells, Context, Matrix, Predictions
@@ -90,7 +90,7 @@ def main() -> None:
     asked = arguments()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        ctx = Context(seed=0, scratch=Path(folder), store=Store(Path(folder)), cpus=asked.threads)
+        ctx = Context(seed=0, scratch=Path(folder), store=Store(Path(folder)), cpus=1)
         source = catalog.dataset("pbmc68k_reduced") if asked.data is None else UserFile(asked.data)
         cells = open_cells(prepare(source, ctx.store))
         found = PCA(asked.dimensions, svd_solver="arpack", random_state=0).fit_transform(cells.X)
@@ -98,7 +98,7 @@ def main() -> None:
         types_ = cells.obs["cell_type"].nunique()
         print(f"{cells.n_obs} cells x {asked.dimensions} coordinates, {types_} types;", end=" ")
         print(f"{asked.seeds} seeds x {len(FRACTIONS)} label shares, C={asked.C}; load", end=" ")
-        print(f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {asked.threads} threads")
+        print(f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         whole_trials(cells, asked, ctx)
         fits_alone(cells, asked)
 
@@ -110,7 +110,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dimensions", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--C", type=float, default=1.0)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     return parser.parse_args()
 
 
@@ -120,34 +119,23 @@ def whole_trials(cells: Cells, asked: argparse.Namespace, ctx: Context) -> None:
     design = [(seed, fraction) for seed in range(asked.seeds) for fraction in FRACTIONS]
     tasks = {fraction: Annotation(fraction=fraction) for fraction in FRACTIONS}
 
-    def one_by_one(model: Any) -> list[dict[str, float]]:
+    def all_trials(model: Any) -> list[dict[str, float]]:
         return [tasks[f](model, cells, replace(ctx, seed=s)) for s, f in design]
 
-    def side_by_side() -> list[dict[str, float]]:
-        probe = Probe(backbone, asked.C)
-        taught = [(probe, tasks[f].split(cells, s, "logreg").train) for s, f in design]
-        probe.solve_ahead(cells, taught, ctx)
-        return one_by_one(probe)
-
     ways: dict[str, Callable[[], list[dict[str, float]]]] = {
-        "peer: one by one, as before": lambda: one_by_one(Before(backbone, asked.C)),
-        "ours, one by one": lambda: one_by_one(Probe(backbone, asked.C)),
-        "ours, side by side": side_by_side,
+        "peer: as before": lambda: all_trials(Before(backbone, asked.C)),
+        "ours": lambda: all_trials(Probe(backbone, asked.C)),
     }
     for name in ways:
         ways[name]()  # embeddings are remembered, libraries loaded
-        if name != "ours, side by side":
-            print(f"{name}: {sum(PASSED):,} cells through the backbone, in {len(PASSED)} passes")
+        print(f"{name}: {sum(PASSED):,} cells through the backbone, in {len(PASSED)} passes")
         PASSED.clear()
     found, seconds = {}, {}
     for name, way in ways.items():
         found[name], seconds[name] = timed(way)
-    theirs, alone, together = found.values()
-    assert together == alone, "a head depends on what is beside it"
-    peer = seconds["peer: one by one, as before"]
-    apart = [
-        abs(a["test/accuracy"] - b["test/accuracy"]) for a, b in zip(theirs, alone, strict=True)
-    ]
+    pairs = zip(*found.values(), strict=True)
+    apart = [abs(a["test/accuracy"] - b["test/accuracy"]) for a, b in pairs]
+    peer = seconds["peer: as before"]
     table: list[list[object]] = [["whole trials", "s", "ratio", "accuracy differs by at most"]]
     for name, took in seconds.items():
         far = "" if name.startswith("peer") else f"{max(apart):.4f}"
@@ -164,21 +152,20 @@ def fits_alone(cells: Cells, asked: argparse.Namespace) -> None:
     for seed in range(asked.seeds):
         for fraction in FRACTIONS:
             some = Annotation(fraction=fraction).split(cells, seed, "logreg").train
-            problems.append(Problem(some, labels[some], asked.C))
+            problems.append((some, labels[some]))
 
     def theirs(tol: float, x: np.ndarray) -> list[Any]:
-        return [estimator(p.C, tol=tol).fit(x[p.rows], p.labels) for p in problems]
+        return [estimator(asked.C, tol=tol).fit(x[rows], taught) for rows, taught in problems]
 
     ways: dict[str, Callable[[], list[Any]]] = {
         "peer: scikit-learn, tol=1e-4 (its default)": lambda: theirs(1e-4, embedding),
         "scikit-learn to the optimum (float64, tol=1e-8)": lambda: theirs(1e-8, wide),
-        "ours, one by one": lambda: [heads.heads(embedding, [p])[0] for p in problems],
-        "ours, side by side": lambda: heads.heads(embedding, problems, asked.threads),
+        "ours": lambda: [fitted(embedding[rows], taught, asked.C) for rows, taught in problems],
     }
     found, seconds = {}, {}
     for name, way in ways.items():
         found[name], seconds[name] = timed(way)
-    best = [softmax(head.scores(embedding)) for head in found["ours, side by side"]]
+    best = [softmax(head.scores(embedding)) for head in found["ours"]]
     peer = seconds["peer: scikit-learn, tol=1e-4 (its default)"]
     rows: list[list[object]] = [
         ["fits alone", "s", "ratio", "largest difference of a probability", "labels that differ"]
@@ -194,7 +181,7 @@ def fits_alone(cells: Cells, asked: argparse.Namespace) -> None:
         far = max(np.abs(a - b).max() for a, b in pairs)
         others = np.mean([(a.argmax(axis=1) != b.argmax(axis=1)).mean() for a, b in pairs])
         rows.append([name, f"{took:.2f}", f"{peer / took:.1f}x", f"{far:.1e}", f"{others:.3%}"])
-    show(f"{len(problems)} heads, compared with ours side by side", rows)
+    show(f"{len(problems)} heads, compared with ours", rows)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

@@ -119,13 +119,14 @@ def attempt(
     storage: Path,
     scratch: Path,
     report: Callable[[Metrics], None],
-    team: Team,
+    team: Team | None = None,
     parts: int = 1,
 ) -> Done:
     """Run the trial once, measuring it, and turn any error into an outcome.
 
     Raises OSError where a write fails, and Apart: that says nothing of the trial.
     """
+    team = team or Team()
     done = Done(parts=parts, processes=team.processes)
     artifacts = scratch / "artifacts"
     artifacts.mkdir()

@@ -40,10 +40,9 @@ from orchestrator.machines import (
     together,
     without_gpu,
 )
-from orchestrator.storage import opened, shown, store
+from orchestrator.storage import opened, shown
 from orchestrator.team import Team
 from orchestrator.trouble import CannotWrite, in_words
-from trainables.side_by_side import solve_ahead
 from trainables.trial import Trial
 
 Note = Callable[[str], None]
@@ -145,7 +144,6 @@ def run_handful(
     team = Team(tune.get_context().get_trial_resources().bundles, table, storage)
     with in_words(Path(storage)), contextlib.closing(team):
         home = opened(storage)
-        solve_ahead((trials[trial_id] for trial_id in config["trials"]), store(home))
         for trial_id in config["trials"]:
             execute(
                 trials[trial_id],

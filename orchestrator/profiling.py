@@ -13,7 +13,6 @@ from typing import Any
 
 from orchestrator.execute import Done, attempt
 from orchestrator.records import read_manifest, recorded_sweeps
-from orchestrator.team import Team
 from trainables.trial import Trial
 
 EVERY = 0.005
@@ -97,7 +96,7 @@ def profile(trial_id: str, storage: Path) -> dict[str, Any]:
     """
     trial = known_trial(trial_id, storage)
     with tempfile.TemporaryDirectory() as scratch, Sampler() as sampler:
-        done: Done = attempt(trial, storage, Path(scratch), lambda metrics: None, Team())
+        done: Done = attempt(trial, storage, Path(scratch), lambda metrics: None)
     return {
         "trial_id": trial.id,
         "model": trial.shown,

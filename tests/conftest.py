@@ -18,7 +18,7 @@ from trainables.store import Store
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
-for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG"):
+for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG", "PYTEST_ADDOPTS"):
     os.environ.pop(key, None)  # a developer's own settings shall not reach the tests
 
 # else each of the many processes that the tests start compiles all it imports anew

@@ -64,4 +64,4 @@ def test_its_own_tests_pass(installed, tmp_path):
         env={**os.environ, **installed},
     )
     assert done.returncode == 0, done.stdout
-    assert "." * 10 in done.stdout  # and not all of them were skipped
+    assert done.stdout.count(".") >= 10  # and not all of them were skipped

@@ -1,4 +1,4 @@
-"""Linear heads of embeddings, any number side by side, each at the optimum of its own problem.
+"""The linear head of an embedding, at the optimum of its problem.
 
 The objective is scikit-learn's `LogisticRegression` on standardised coordinates: C times the summed
 cross-entropy, plus half the squared weights; intercepts are free, and two classes share one weight
@@ -7,18 +7,15 @@ a coordinate. It is strictly convex, so whoever gets to its optimum gives the sa
 Newton steps, solved by conjugate gradients (Lin, Weng & Keerthi 2008): gradients in float64,
 products with the Hessian in float32. They are preconditioned by the Hessian as it would be if a
 cell's uncertainty had nothing to do with where it lies, which is a Kronecker product: of classes,
-anew in each step, and of coordinates, once for all heads of an embedding.
+anew in each step, and of coordinates, once for all.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-from trainables.linear import pooled
 
 ENOUGH = 1e-6
 """How far from the optimum weights may be, in the norm of the Hessian, as a share of their own."""
@@ -27,15 +24,6 @@ LOOSE = 0.1
 STEPS, PRODUCTS = 50, 200
 BLOCK = 2**22
 """Numbers that are converted to float64 at a time."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Which cells of an embedding to learn from, what they are, and how closely to fit them."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-    C: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,44 +42,19 @@ class Head:
         return self.classes[self.scores(embedding).argmax(axis=1)]
 
 
-def heads(embedding: np.ndarray, problems: Sequence[Problem], threads: int = 1) -> list[Head]:
-    """A head for each problem, from an embedding (cells x dimensions) that they share.
+def fitted(x: np.ndarray, labels: np.ndarray, C: float = 1.0) -> Head:
+    """The head of an embedding (cells x dimensions) and each cell's class.
 
-    Raises ValueError where a problem has but one class, or a C that is not above zero.
+    Raises ValueError where there is but one class, or where C is not above zero.
     """
-    for problem in problems:
-        if not problem.C > 0:
-            raise ValueError(f"a probe's C is {problem.C}; it must be above zero")
-        if len(np.unique(problem.labels)) < 2:
-            raise ValueError("a probe needs two cell types to tell apart, and was taught one")
-    with pooled(threads) as pool:
-        axes = Axes.of(embedding, problems)
-        return list(pool.map(lambda problem: head(embedding, problem, axes), problems))
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Principal axes of standardised coordinates: a column each, and the variance along it."""
-
-    directions: np.ndarray
-    variance: np.ndarray
-
-    @classmethod
-    def of(cls, embedding: np.ndarray, problems: Sequence[Problem]) -> Axes:
-        """Those of the cells that anyone learns from. They guide the way, not where it ends."""
-        seen = np.unique(np.concatenate([problem.rows for problem in problems]))
-        z, _, _ = standardised(embedding[seen])
-        variance, directions = np.linalg.eigh((z @ z.T / len(seen)).astype(np.float64))
-        return cls(directions.astype(np.float32), variance.clip(0).astype(np.float32))
-
-
-def head(embedding: np.ndarray, problem: Problem, axes: Axes) -> Head:
-    """The head of one problem."""
-    z, mean, scale = standardised(embedding[problem.rows])
-    classes, codes = np.unique(problem.labels, return_inverse=True)
+    if not C > 0:
+        raise ValueError(f"a probe's C is {C}; it must be above zero")
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError("a probe needs two cell types to tell apart, and was taught one")
+    z, mean, scale = standardised(x)
     # of two classes, scikit-learn's weights are the difference of these, and half as dear
-    C = problem.C if len(classes) > 2 else problem.C / 2
-    found = optimum(z, codes, len(classes), C, axes)
+    found = optimum(z, codes, len(classes), C if len(classes) > 2 else C / 2)
     weights = found[:-1] / scale[:, None]
     return Head(classes, np.vstack([weights, found[-1] - mean @ weights]))
 
@@ -107,8 +70,23 @@ def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.ascontiguousarray(z, dtype=np.float32), mean, scale
 
 
-def optimum(z: np.ndarray, codes: np.ndarray, k: int, C: float, axes: Axes) -> np.ndarray:
+@dataclass(frozen=True)
+class Axes:
+    """Principal axes of standardised coordinates: a column each, and the variance along it."""
+
+    directions: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def of(cls, z: np.ndarray) -> Axes:
+        """Those of coordinates x cells. They guide the way, not where it ends."""
+        variance, directions = np.linalg.eigh((z @ z.T / z.shape[1]).astype(np.float64))
+        return cls(directions.astype(np.float32), variance.clip(0).astype(np.float32))
+
+
+def optimum(z: np.ndarray, codes: np.ndarray, k: int, C: float) -> np.ndarray:
     """Weights (dimensions + 1) x classes of coordinates x cells."""
+    axes = Axes.of(z)
     weights = np.zeros((len(z) + 1, k))
     value, slope, likely = lay_of_the_land(z, codes, weights, C)
     forcing = LOOSE
@@ -211,34 +189,3 @@ def preconditioner(likely: np.ndarray, C: float, axes: Axes) -> Callable[[np.nda
         return turned @ mixed.T
 
     return eased
-
-
-# ---- solved ahead -----------------------------------------------------------------------------
-
-AHEAD: dict[str, Head] = {}
-"""Heads that this process was told it will be asked for, by what decides them, until it is."""
-
-
-def solve_ahead(embedding: np.ndarray, problems: Sequence[Problem], threads: int = 1) -> None:
-    """Solve now, side by side, what `solved` will be asked for one after the other."""
-    found = heads(embedding, problems, threads)
-    for problem, one in zip(problems, found, strict=True):
-        AHEAD[key(embedding[problem.rows], problem.labels, problem.C)] = one
-
-
-def solved(x: np.ndarray, labels: np.ndarray, C: float) -> Head:
-    """The head of these coordinates (cells x dimensions) and labels; at once if solved ahead.
-
-    Raises as `heads` does.
-    """
-    if (found := AHEAD.pop(key(x, labels, C), None)) is not None:
-        return found
-    return heads(x, [Problem(np.arange(len(x)), labels, C)])[0]
-
-
-def key(x: np.ndarray, labels: np.ndarray, C: float) -> str:
-    """sha256 of all that decides a head."""
-    seen = hashlib.sha256(f"{x.shape} {x.dtype} {float(C)!r}\n".encode())
-    seen.update(np.ascontiguousarray(x).tobytes())
-    seen.update("\n".join(labels).encode())
-    return seen.hexdigest()

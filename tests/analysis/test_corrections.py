@@ -12,7 +12,7 @@ from analysis.corrections import CORRECTIONS
 @pytest.mark.parametrize(
     ("name", "theirs"), [("holm", "holm"), ("benjamini-hochberg", "fdr_bh"), ("none", None)]
 )
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(p=st.lists(st.floats(0, 1) | st.sampled_from([0.01, 0.05]), min_size=1, max_size=30))
 def test_as_statsmodels_has_it(name, theirs, p):
     expected = multipletests(p, method=theirs)[1] if theirs else p

@@ -46,6 +46,18 @@ def test_the_order_of_rows_does_not_matter():
     assert one.equals(other)
 
 
+def test_an_error_falls_where_a_score_rises():
+    scores = table()
+    errors = scores.assign(
+        metric=scores["metric"].str.replace("macro_f1", "mse"), value=1 - scores["value"]
+    )
+    one = cells_to_parity(scores, "logreg", "pca+probe").iloc[0]
+    other = cells_to_parity(errors, "logreg", "pca+probe", "test/mse").iloc[0]
+    assert other["target"] == pytest.approx(1 - one["target"])
+    same = ["cells", "low", "high", "cells_b"]
+    assert other[same].tolist() == pytest.approx(one[same].tolist())
+
+
 def test_one_label_share_has_no_curve():
     with pytest.raises(LookupError, match="two label shares"):
         cells_to_parity(table(fractions=(1.0,)), "logreg", "pca+probe")

@@ -1,7 +1,7 @@
 """Seeded schedules of SIGKILLs against a sweep: nothing is lost, nothing is there twice.
 
 GAUNTLET_CHAOS=20 makes it twenty schedules of three hundred trials, with more kills in each, as a
-nightly run does; else there is one, with a kill of every kind, small enough for every run.
+nightly run does; else there are three, each with a kill of every kind, small enough for every run.
 """
 
 import json
@@ -24,7 +24,7 @@ from tests.chaos.machines import Postgres, alive, killed, until
 from trainables import catalog
 
 NIGHTLY = int(os.environ.get("GAUNTLET_CHAOS", "0"))
-SCHEDULES, SEEDS, MORE = (NIGHTLY, 100, 4) if NIGHTLY else (1, 40, 0)
+SCHEDULES, SEEDS, MORE = (NIGHTLY, 100, 4) if NIGHTLY else (3, 40, 0)
 DRAWS = 3
 TRIALS = SEEDS * DRAWS
 KINDS = ("worker", "raylet", "driver", "mlflow", "postgres")

@@ -46,11 +46,11 @@ class Cached:
         found = self.of_each(cells, ctx)
         return self.of_all(cells, ctx) if found is None else found
 
-    def of_each(self, cells: Cells, ctx: Context, *, make: bool = True) -> Matrix | None:
+    def of_each(self, cells: Cells, ctx: Context) -> Matrix | None:
         """The same where a cell's coordinates are its own, from those of the whole data set.
 
-        None where the embedder is not frozen, where these are not cells of a data set in the store,
-        or where nothing is remembered yet that it may not `make`.
+        None where the embedder is not frozen, or where these are not cells of a data set in the
+        store.
         """
         if not self.frozen or (whole := prepared(cells, ctx.store)) is None:
             return None
@@ -64,10 +64,7 @@ class Cached:
             "model": identity.of_model(self.embedder),
             "data set": cells_recipe(whole.uns["gauntlet"]["sha256"]),
         }
-        home = ctx.store.get(recipe, compute) if make else ctx.store.find(recipe)
-        if home is None:
-            return None
-        embedding = np.load(home / "embedding.npy", mmap_mode="r")
+        embedding = np.load(ctx.store.get(recipe, compute) / "embedding.npy", mmap_mode="r")
         return np.asarray(embedding[whole.obs_names.get_indexer(cells.obs_names)])
 
     def of_all(self, cells: Cells, ctx: Context) -> Matrix:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from trainables import heads
-from trainables.heads import Problem
+from trainables.heads import fitted
 from trainables.models.cached import Cached
 from trainables.protocols import Card, Cells, Context, Embedder, Matrix, Predictions
 
@@ -38,31 +36,11 @@ class Probe:
         Raises ValueError where the training cells are all of one type.
         """
         ctx.saw("probe fit", train.obs_names)
-        labels = types(train)
-        if len(np.unique(labels)) < 2:
+        if train.obs["cell_type"].nunique() < 2:
             raise ValueError("a probe needs two cell types to tell apart, and was taught one")
         seen, chosen_on, asked = embedded(self.embedder, train, valid, test, ctx)
-        head = heads.solved(seen, labels, self.C)
+        head = fitted(seen, types(train), self.C)
         return Predictions(test=head.predict(asked), valid=head.predict(chosen_on))
-
-    def solve_ahead(
-        self, cells: Cells, taught: Sequence[tuple[Probe, np.ndarray]], ctx: Context
-    ) -> None:
-        """Solve side by side what trials on one embedding will ask for: probes, and the rows that
-        each is taught.
-
-        Does nothing where the embedding differs from trial to trial or has yet to be made, or where
-        there is nothing to learn: the trials themselves will say so.
-        """
-        if not isinstance(self.embedder, Cached):
-            return
-        embedding = self.embedder.of_each(cells, ctx, make=False)
-        if embedding is None or not np.isfinite(embedding).all():
-            return
-        labels = types(cells)
-        problems = [Problem(rows, labels[rows], probe.C) for probe, rows in taught]
-        solvable = [one for one in problems if len(np.unique(one.labels)) > 1]
-        heads.solve_ahead(embedding, solvable, ctx.cpus)
 
 
 def types(cells: Cells) -> np.ndarray:
