@@ -132,7 +132,7 @@ def scbert(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
             n,
             [
                 Arm("", peer_embeds, whole),
-                Arm("", lambda: performer.means(ours, tokens[:n], 8, "bfloat16"), whole),
+                Arm("", lambda: performer.means(ours, tokens[:n], 8, "bfloat16", ctx.cpus), whole),
             ],
         )
         yield Contest(

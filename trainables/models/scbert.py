@@ -196,7 +196,7 @@ class ScBERT:
 
         panel, network = self.start(cells, ctx)
         tokens = panel.tokens(cells, rescale=self.rescale)
-        return performer.means(network, tokens, self.at_once(ctx), self.autocast)
+        return performer.means(network, tokens, self.at_once(ctx), self.autocast, ctx.cpus)
 
     def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
         """Learn to guess hidden bins (dist_pretrain.py), and guess those of `test`.

@@ -26,6 +26,7 @@ from torch.nn.functional import linear, relu
 from torch.utils.checkpoint import checkpoint
 
 from trainables.genes.panel import dense
+from trainables.networks.inference import asked
 from trainables.networks.training import Precision, autocast, seeded
 
 TOKENS = 7
@@ -36,6 +37,8 @@ EPSILON = 1e-4
 AT_ONCE = {"cpu": 2**26, "cuda": 2**27}
 """Numbers of features held at once; where there are more, heads are gone through in parts, and
 their features are computed again for gradients rather than kept."""
+IN_CACHE = 2**20
+"""The same on a CPU where nothing is kept for gradients: a core's cache is quicker than memory."""
 
 Stabiliser = Literal["per_cell", "paper"]
 
@@ -80,6 +83,8 @@ class KernelAttention(FastAttention):
             q, k, v = q.float(), k.float(), v.float()
             features = q.shape[0] * q.shape[2] * self.nb_features  # of one head
             limit = AT_ONCE.get(q.device.type, AT_ONCE["cpu"])
+            if q.device.type == "cpu" and not torch.is_grad_enabled():
+                limit = IN_CACHE
             if features * q.shape[1] <= limit:
                 projected = self.projected(k)
                 return self.attend(q, k, v, self.top(k, [projected]), projected)
@@ -245,16 +250,28 @@ class Head(nn.Module):
 
 
 def means(
-    network: ScBERTNetwork, tokens: sparse.csr_matrix, batch: int, precision: Precision
+    network: ScBERTNetwork,
+    tokens: sparse.csr_matrix,
+    batch: int,
+    precision: Precision,
+    workers: int = 1,
 ) -> np.ndarray:
-    """The mean of each cell's encodings over all positions: cells x dim, float32."""
+    """The mean of each cell's encodings over all positions: cells x dim, float32.
+
+    On a CPU `workers` cells are computed side by side, unless a cell's output depends on its batch.
+    """
     device = network.token_emb.weight.device
-    said = []
-    with torch.no_grad(), autocast(device, precision):
-        for start in range(0, tokens.shape[0], batch):
-            some = torch.from_numpy(dense(tokens[start : start + batch])).to(device)
-            said.append(network.encode(some).float().mean(dim=1).cpu())
-    return torch.cat(said).numpy()
+
+    def mean(rows: np.ndarray) -> np.ndarray:
+        with torch.no_grad(), autocast(device, precision):
+            some = torch.from_numpy(dense(tokens[rows])).to(device)
+            return network.encode(some).float().mean(dim=1).cpu().numpy()
+
+    everyone = np.arange(tokens.shape[0])
+    if device.type == "cpu" and network.stabiliser == "per_cell":
+        return np.concatenate([*asked(mean, everyone, device, workers)])
+    starts = range(0, len(everyone), batch)
+    return np.concatenate([mean(everyone[start : start + batch]) for start in starts])
 
 
 def official(key: str) -> str | None:
