@@ -151,13 +151,7 @@ def attempt(
         saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
     )
-    with (
-        measured(done.cost),
-        log_to(artifacts / "log.txt"),
-        outcome(done),
-        threads(card.cpus),
-        team.together(trial, parts, ctx.device),
-    ):
+    with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
         done.protocol = trial.the_task().described(trial.cells(ctx.store))
         report({})  # which raises where its setting was stopped before it began
         done.metrics = trial.run(ctx)
@@ -186,15 +180,16 @@ def assist(
             cpus=card.cpus,
             parts=parts,  # and no `trial`: nothing is kept under its name
         )
-        with (
-            measured(done.cost),
-            log_to(scratch / "log.txt"),
-            outcome(done),
-            threads(card.cpus),
-            join(ctx.device),
-        ):
+        with watched(done, scratch, card), join(ctx.device):
             trial.run(ctx)
     return done
+
+
+@contextlib.contextmanager
+def watched(done: Done, folder: Path, card: Card) -> Iterator[None]:
+    """What a trial costs, says and comes to inside of this, on the cores that its card gives it."""
+    with measured(done.cost), log_to(folder / "log.txt"), outcome(done), threads(card.cpus):
+        yield
 
 
 @contextlib.contextmanager
