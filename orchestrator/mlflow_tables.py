@@ -53,11 +53,13 @@ def tables_of(client: MlflowClient, experiment: str) -> Any:
 
 def known(engine: Any, experiment: str, trials: Iterable[str]) -> set[str]:
     """Those of the trials that have a run."""
-    return set(trials) & set(runs_of(engine, experiment))
+    return set(runs_of(engine, experiment, [*trials]))
 
 
-def runs_of(engine: Any, experiment: str) -> dict[str, list[tuple[str, str]]]:
-    """The runs of each trial, and their states."""
+def runs_of(
+    engine: Any, experiment: str, trials: Sequence[str] | None = None
+) -> dict[str, list[tuple[str, str]]]:
+    """The runs of each trial, or of some trials, and their states."""
     import sqlalchemy as sql
     from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
 
@@ -67,6 +69,8 @@ def runs_of(engine: Any, experiment: str) -> dict[str, list[tuple[str, str]]]:
         .where(SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active")
         .where(SqlTag.key == "trial_id")
     )
+    if trials is not None:
+        asked = asked.where(SqlTag.value.in_(trials))
     found: dict[str, list[tuple[str, str]]] = {}
     with engine.connect() as connection:
         for trial, run, status in connection.execute(asked):

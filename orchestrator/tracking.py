@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,20 +76,22 @@ class Syncer:
             self.mirrored |= self.shown_already(client, manifest["trials"])
         # what MLflow shows of a settled trial stands, so its record need not be read again
         open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
-        written = 0
+        written, experiment = 0, ""
         for records in Ledger(self.storage).in_parts(open_trials):
             new = [r for r in records if self.mirrored.get(r["trial_id"]) != r["status"]]
-            if new and not written:
-                self.tell_trials(client, self.experiment(client, manifest), manifest["trials"])
+            if new and not experiment:
+                experiment = self.experiment(client, manifest)
+                self.tell_trials(client, experiment, manifest["trials"])
             if new:
-                self.mirror(client, manifest, new)
+                self.mirror(client, experiment, manifest["trials"], new)
             written += len(new)
         return written
 
-    def mirror(self, client: MlflowClient, manifest: dict[str, Any], new: list[Record]) -> None:
+    def mirror(
+        self, client: MlflowClient, experiment: str, trials: dict[str, Any], new: list[Record]
+    ) -> None:
         """Write the runs of some records that MLflow does not show, or not as they are now."""
-        experiment = self.experiment(client, manifest)
-        rows = {r["trial_id"]: about(r, self.sweep, manifest["trials"]) for r in new}
+        rows = {r["trial_id"]: about(r, self.sweep, trials) for r in new}
         old = self.write_new(client, experiment, new, rows)
         left = {record["trial_id"] for record in old}
         self.mirrored |= {r["trial_id"]: r["status"] for r in new if r["trial_id"] not in left}
@@ -223,18 +224,18 @@ class Syncer:
         for i in range(0, len(metrics), MOST_AT_ONCE):
             client.log_batch(run_id, metrics[i : i + MOST_AT_ONCE])
         client.log_inputs(run_id, datasets=[dataset_of(told)])
-        self.write_artifacts(client, run_id, record)
+        write_artifacts(client, run_id, told)
         client.set_terminated(run_id, told.status, told.ended)
 
-    def write_artifacts(self, client: MlflowClient, run_id: str, record: Record) -> None:
-        """The trial spelled out, and everything it saved."""
-        with tempfile.TemporaryDirectory() as folder:
-            config = Path(folder) / "config.json"
-            config.write_text(json.dumps(record["trial"], indent=1))
-            client.log_artifact(run_id, str(config))
-        kept = self.storage / "artifacts" / record["trial_id"]
-        if kept.exists():
-            client.log_artifacts(run_id, str(kept))
+
+def write_artifacts(client: MlflowClient, run_id: str, told: Told) -> None:
+    """The trial spelled out, and everything it saved."""
+    for name, what in told.artifacts.items():
+        if isinstance(what, str):
+            client.log_text(run_id, what, name)
+        else:
+            folder = Path(name).parent.as_posix()
+            client.log_artifact(run_id, str(what), None if folder == "." else folder)
 
 
 def forget_default(client: MlflowClient) -> None:
