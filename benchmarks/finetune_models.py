@@ -65,6 +65,29 @@ def kinds(longest: int, n: int) -> Iterator[tuple[str, np.ndarray]]:
     yield "mixed", np.random.default_rng(0).permutation(mixed)
 
 
+def in_kinds(
+    what: str,
+    longest: int,
+    n: int,
+    some_cells: Callable[[np.ndarray], Any],
+    arms: Sequence[Callable[[Any], Any]],
+    flops: Callable[[np.ndarray], float],
+    passes: int = 1,
+) -> Iterator[Contest]:
+    """A contest over full cells and one over mixed ones; `flops` are those of one forward pass."""
+    for kind, lengths in kinds(longest, n):
+        cells, work = some_cells(lengths), passes * flops(lengths)
+        both = [Arm("", lambda arm=arm, cells=cells: arm(cells), work) for arm in arms]
+        yield Contest(f"{what}, {kind}", n, both)
+
+
+def warm(contests: Iterable[Contest]) -> None:
+    """Run every arm once, so that all is compiled and warm."""
+    for contest in contests:
+        for arm in contest.arms:
+            arm.run()
+
+
 # ---- scBERT -----------------------------------------------------------------------------------
 
 
@@ -217,19 +240,14 @@ def scgpt(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
             stepped(ours, terms)
 
     def contests(longest: int, n: int, trained: int) -> Iterator[Contest]:
-        for what, count, arms, passes in (
-            ("embedding", n, (peer_embeds, we_embed), 1),
-            ("fine-tuning", trained, (peer_learns, we_learn), 3),
-        ):
-            for kind, lengths in kinds(longest, count):
-                cells = some_cells(lengths)
-                flops = passes * encoder_flops(lengths, 512, 512, 12)
-                both = [Arm("", lambda arm=arm, cells=cells: arm(cells), flops) for arm in arms]
-                yield Contest(f"{what}, {kind}", count, both)
+        def flops(lengths: np.ndarray) -> float:
+            return encoder_flops(lengths, 512, 512, 12)
 
-    for contest in contests(40, 2, 2):
-        for arm in contest.arms:
-            arm.run()  # compiled and warm
+        embed, learn = (peer_embeds, we_embed), (peer_learns, we_learn)
+        yield from in_kinds("embedding", longest, n, some_cells, embed, flops)
+        yield from in_kinds("fine-tuning", longest, trained, some_cells, learn, flops, passes=3)
+
+    warm(contests(40, 2, 2))
     yield from contests(longest, asked.cells, asked.trained)
 
 
@@ -323,19 +341,16 @@ def geneformer(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
         Run(classed, ctx).fine_tune((cells, truth_of(cells)), nobody, plan, lambda step: 1e-9)
 
     def contests(longest: int, n: int, trained: int) -> Iterator[Contest]:
-        for what, count, arms, layers, passes in (
-            ("embedding", n, (peer_embeds, we_embed), 5, 1),
-            ("fine-tuning", 2 * trained, (peer_learns, we_learn), 6, 3),
-        ):
-            for kind, lengths in kinds(longest, count):
-                cells = some_cells(lengths)
-                flops = passes * encoder_flops(lengths, 256, 512, layers)
-                both = [Arm("", lambda arm=arm, cells=cells: arm(cells), flops) for arm in arms]
-                yield Contest(f"{what}, {kind}", count, both)
+        def flops(layers: int) -> Callable[[np.ndarray], float]:
+            return lambda lengths: encoder_flops(lengths, 256, 512, layers)
 
-    for contest in contests(40, 2, 1):
-        for arm in contest.arms:
-            arm.run()  # compiled and warm
+        embed, learn = (peer_embeds, we_embed), (peer_learns, we_learn)
+        yield from in_kinds("embedding", longest, n, some_cells, embed, flops(5))
+        yield from in_kinds(
+            "fine-tuning", longest, 2 * trained, some_cells, learn, flops(6), passes=3
+        )
+
+    warm(contests(40, 2, 1))
     yield from contests(longest, asked.cells, asked.trained)
 
 
