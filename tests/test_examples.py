@@ -58,7 +58,7 @@ def test_its_own_tests_pass(installed, tmp_path):
         [*map(str, command), "-k", "Centroid", "--rootdir", str(EXAMPLE)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
         cwd=tmp_path,
         env={**os.environ, **installed},

@@ -28,7 +28,7 @@ QUICK = {
 """A node that does not answer is given up after about ten seconds."""
 
 
-def until(holds, seconds=60.0, what="it"):
+def until(holds, seconds=600.0, what="it"):
     """What `holds()` gives, as soon as that is true."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
@@ -203,7 +203,7 @@ class Tracking:
                 start_new_session=True,
             )
         if wait:
-            until(self.answers, 120, "the MLflow server")
+            until(self.answers, what="the MLflow server")
 
     def answers(self):
         self.start(wait=False)

@@ -42,7 +42,7 @@ def test_a_node_that_comes_back_commits_nothing_twice(nodes, sweep, chaotic, tmp
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    until(lambda: len(list(marks.glob("*.pid"))) == 2, 100, "the start of both trials")
+    until(lambda: len(list(marks.glob("*.pid"))) == 2, what="the start of both trials")
     cut_off, scratch = (marks / "0.0.pid").read_text().split()
     raylet = parent(int(cut_off))
     assert raylet in nodes.raylets
@@ -51,7 +51,7 @@ def test_a_node_that_comes_back_commits_nothing_twice(nodes, sweep, chaotic, tmp
         for pid in silent:
             os.kill(pid, signal.SIGSTOP)
         (marks / "1.0.go").touch()  # and so its node has room for the other
-        until((marks / "0.1.pid").exists, 100, "a second start elsewhere")
+        until((marks / "0.1.pid").exists, what="a second start elsewhere")
         os.kill(int(cut_off), signal.SIGCONT)  # its own node still thinks that nothing happened
         (marks / "0.1.go").touch()
         path = storage / "records" / sweep[0][:2] / f"{sweep[0]}.json"
@@ -60,7 +60,7 @@ def test_a_node_that_comes_back_commits_nothing_twice(nodes, sweep, chaotic, tmp
         (marks / "0.0.go").touch()
         until((marks / "0.0.done").exists, what="the end of the one that was cut off")
         until(lambda: not Path(scratch).exists(), what="its end, all told")
-        assert driver.communicate(timeout=100)[0]
+        assert driver.communicate(timeout=600)[0]
         assert driver.returncode == 0
         assert path.read_bytes() == recorded
         assert Ledger(storage).tries() == dict.fromkeys(sweep.values(), 1)

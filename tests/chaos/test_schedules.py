@@ -79,7 +79,7 @@ class Sweep:
 
     def reach(self, moment):
         """Wait for so many records; whether there is still something to disturb."""
-        until(lambda: self.over() or len(self.records()) >= moment, 200, f"record {moment}")
+        until(lambda: self.over() or len(self.records()) >= moment, what=f"record {moment}")
         return not self.over()
 
     def happen(self, event, draws):
@@ -134,7 +134,7 @@ class Sweep:
     def finish(self):
         """The driver's end; the same command again until all is well; how often that took."""
         for again in range(RERUNS + 1):
-            told = self.driver.communicate(timeout=200)[0]
+            told = self.driver.communicate(timeout=900)[0]
             if self.driver.returncode == 0:
                 assert json.loads(told)["statuses"] == {"ok": TRIALS}
                 return again

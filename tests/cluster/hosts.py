@@ -135,7 +135,7 @@ def start(name: str, space: str, work: Path) -> subprocess.Popen[bytes]:
 
 def wait_for_ssh(host: Host, work: Path) -> None:
     """Wait until a machine answers on its port 22."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 600
     while True:
         up = host.process.poll() is None
         with contextlib.suppress(IndexError, FileNotFoundError, AssertionError):

@@ -48,7 +48,7 @@ def server():
         [sys.executable, __file__, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not answers(port):
             assert process.poll() is None, "the server did not start"
             assert time.monotonic() < deadline, "the server does not answer"

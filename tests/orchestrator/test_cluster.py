@@ -131,7 +131,7 @@ def submitted(cluster, gauntlet, guarded_mlflow, tmp_path_factory):
     (place / "shipped.py").write_text(SWEEP)
     words = ("submit", place / "shipped.py", "--address", cluster.dashboard, "--follow")
     words = (*words, "--storage", place / "runs", "--tracking-uri", guarded_mlflow.url)
-    done = gauntlet(*words, timeout=200, **cluster.environment, **guarded_mlflow.login)
+    done = gauntlet(*words, timeout=900, **cluster.environment, **guarded_mlflow.login)
     return place / "runs", done
 
 
@@ -290,7 +290,7 @@ def test_a_job_is_cancelled_midway_and_what_it_recorded_stands(on_it, broken, tm
     words = ("submit", "quickstart", "--only", "mean", "--storage", storage)
     words = (*words, 'datasets=["toy"]', "seeds=300", "fractions=[1.0]", "--json")
     job = json.loads(on_it(*words).stdout)["job"]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(list(storage.glob("records/*/*.json"))) < 3:
         assert time.monotonic() < deadline, on_it("logs", job).stdout
         time.sleep(0.2)

@@ -25,7 +25,7 @@ def gauntlet(tmp_path: Path):
         command = [sys.executable, "-m", "orchestrator.cli", "data", *map(str, words)]
         env["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
         return subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600
         )
 
     return run

@@ -59,7 +59,7 @@ def test_a_full_disk_stops_a_sweep_in_one_sentence_and_loses_nothing(small, tmp_
     with subprocess.Popen(command, **pipes) as driver:
         until(lambda: len(list(small.glob("runs/records/*/*.json"))) > 5, 250, "some records")
         fill(small / "ballast")
-        told = driver.communicate(timeout=250)[1]
+        told = driver.communicate(timeout=900)[1]
     assert driver.returncode == 1, told
     sentences = [line for line in told.splitlines() if line.startswith("gauntlet: ")]
     assert len(sentences) == 1, told

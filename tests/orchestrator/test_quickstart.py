@@ -182,10 +182,10 @@ def start(storage):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    until = time.monotonic() + 120
+    until = time.monotonic() + 600
     while len(Ledger(storage).settled_ids()) < 12:
         assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < until, "no trial ended in two minutes"
+        assert time.monotonic() < until, "no trial ended in ten minutes"
         time.sleep(0.05)
     return process
 
@@ -220,7 +220,7 @@ def test_a_killed_driver_loses_nothing_and_repeats_nothing(quickstart, gauntlet,
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     process = start(tmp_path)
     os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=90)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     assert "the same command resumes" in output
     assert "Traceback" not in output

@@ -532,7 +532,7 @@ def test_the_command_itself_refuses_it(case, tmp_path):
         [*command, "--storage", str(storage), *build(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == 2

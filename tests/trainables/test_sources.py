@@ -167,7 +167,7 @@ def test_a_killed_process_leaves_no_half_file_under_the_name(server: Server, tmp
     command = [sys.executable, "-c", code, server.url + "/file", str(tmp_path / "cells.h5ad")]
     child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     part = tmp_path / "cells.h5ad.part"
-    until = time.monotonic() + 30
+    until = time.monotonic() + 600
     while not (part.exists() and part.stat().st_size == 1000) and time.monotonic() < until:
         time.sleep(0.05)
     child.kill()
