@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
@@ -27,8 +28,6 @@ AT_ONCE = 16
 BUSY = {"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "OperationAborted"}
 CUT_SHORT = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}
 """What a store calls requests that may succeed a little later, none of which it kept."""
-IN_PARTS = 8 << 20
-"""Bytes of a file from which it travels in parts."""
 ABOUT = "storage.json"
 """The object that says what this store can do, so that it is tried out once."""
 
@@ -184,7 +183,7 @@ class Bucket:
             refuses = not self.put_new(probe, b"")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
-                raise
+                raise ValueError(self.trouble(error)) from None
             refuses = False
         self.delete([probe])
         self.write(ABOUT, json.dumps({"conditional": refuses}).encode())
@@ -195,16 +194,21 @@ class Bucket:
         ask = {"Bucket": self.name, "Key": self.prefix + name, "Body": content}
         self.patiently(lambda: self.client.put_object(**ask))
 
-    def upload(self, path: Path, name: str) -> None:
-        """A file as an object, in parts where it is large; it is there whole or not at all."""
-        if path.stat().st_size < IN_PARTS:
-            return self.write(name, path.read_bytes())
+    def upload(self, path: Path, name: str, once: bool = False) -> bool:
+        """A file as an object, in parts where it is large; it is there whole or not at all.
 
-        def transfer() -> None:
-            with path.open("rb") as file:  # opened once: another may be put into its place
-                self.client.upload_fileobj(file, self.name, self.prefix + name)
+        With `once` only if there is none of that name yet: False where there is.
+        """
+        from orchestrator import uploads
 
-        self.patiently(transfer)
+        with path.open("rb") as file:  # opened once: another may be put into its place
+            if os.fstat(file.fileno()).st_size >= uploads.IN_PARTS:
+                return uploads.InParts(self, name, file.fileno(), once).upload()
+            content = file.read()
+        if once:
+            return self.create(name, content)
+        self.write(name, content)
+        return True
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects, as many as there are."""
@@ -255,6 +259,11 @@ class Bucket:
             )
         if code_of(error) == "NoSuchBucket":
             return f"there is no bucket {self.name!r} at {where}; make it, or correct --storage"
+        if code_of(error) == "SignatureDoesNotMatch":
+            return (
+                f"{where} takes no signature of ours for {self}: check the secret key; where the"
+                " store is not Amazon's, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+            )
         if code_of(error):
             return f"{where} refuses {self} ({code_of(error)}): ask for list, read, write, delete"
         return f"the storage {self} cannot be used: {error}"

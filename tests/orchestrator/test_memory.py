@@ -114,7 +114,7 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
 
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     trial = Trial("large", "annotation", "toy", 0)
-    needs = {("large", "annotation"): {"CPU": 1.0}}
+    needs = {("large", "annotation"): [{"CPU": 1.0}]}
     dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None)
     watcher = Watcher(dealer)
     said = tmp_path / "error.txt"
