@@ -32,7 +32,7 @@ MARK = ".bucket"
 OTHERS = {
     "gs": ", the bucket's address for AWS_ENDPOINT_URL=https://storage.googleapis.com and HMAC keys"
     " (docs/cluster.md)",
-    "az": " in a store that speaks S3's protocol, which Azure's does not (docs/cluster.md)",
+    "az": ", in a store that speaks S3's protocol, as Azure's does not (docs/cluster.md)",
 }
 """Schemes that name buckets which we do not read, and the way to them."""
 CARRIED_EVERY_S = 30.0

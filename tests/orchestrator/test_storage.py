@@ -498,7 +498,7 @@ def test_a_copy_follows_what_is_deleted_and_written_again(machine, address):
         ("s3://", {}, "names no bucket"),
         ("s3://Not_A_Bucket/x", {}, "Not_A_Bucket"),
         ("gs://lab/x", {}, "AWS_ENDPOINT_URL=https://storage.googleapis.com and HMAC keys"),
-        ("az://lab/x", {}, "s3://BUCKET/PREFIX in a store that speaks S3's protocol"),
+        ("az://lab/x", {}, "s3://BUCKET/PREFIX, in a store that speaks S3's protocol"),
         ("ftp://lab/x", {}, "a folder or s3://BUCKET/PREFIX$"),
         ("s3://lab/x", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "set AWS_PROFILE"),
         ("s3://lab/x", {"AWS_PROFILE": "absent"}, "absent"),
