@@ -130,7 +130,13 @@ def recipe(packages: Sequence[str]) -> dict[str, object]:
 @cache
 def versions() -> dict[str, str]:
     """All that is installed here, by its name as packages are told apart."""
-    return {plain(d.name): d.version for d in reversed(list(distributions())) if d.name}
+    found = reversed(list(distributions(path=sites())))
+    return {plain(d.name): d.version for d in found if d.name}
+
+
+def sites() -> list[str]:
+    """The folders of installed packages: without those that Ray or a job has put before them."""
+    return [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 
 
 def plain(name: str) -> str:
@@ -212,9 +218,8 @@ def layered(folder: Path) -> None:
     """An environment through which all packages of this one are seen, and hidden by its own."""
     venv.create(folder, symlinks=True)
     name = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    below = [p for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
     # `addsitedir`, since ours may have such files of its own, as editable packages do
-    line = f"import site; list(map(site.addsitedir, {below!r}))\n"
+    line = f"import site; list(map(site.addsitedir, {sites()!r}))\n"
     (folder / name / "over_ours.pth").write_text(line)
 
 
