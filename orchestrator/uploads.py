@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.bucket import AT_FIRST_S, Bucket, OutOfReach, code_of
+from orchestrator.bucket import AT_FIRST_S, Bucket, OutOfReach
+from orchestrator.refusals import code_of
 
 IN_PARTS, MOST_PARTS, PARTS_AT_ONCE = 16 << 20, 10_000, 4
 """Bytes of a file from which it travels in parts, and of each part, unless these would be more than
