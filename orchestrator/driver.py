@@ -310,10 +310,10 @@ def go(
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
     try:
-        # Ray outermost, so that other threads have ended when it shuts down: one that happens to
-        # free an object of Ray's in that moment would take the process with it.
-        ray.enter_context(connected(job.address))
-        with closing(display), mirroring:
+        # Ray ends after the mirroring, so that other threads have ended when it shuts down: one
+        # that happens to free an object of Ray's in that moment would take the process with it.
+        with closing(display), mirroring:  # MLflow is loaded while Ray starts
+            ray.enter_context(connected(job.address))
             there = room(trials, max_concurrent, job.processes)
             expected = makespan(trials, learned(job.storage), *there)
             whole = all(

@@ -244,7 +244,7 @@ def rows(cells: Cells, index: np.ndarray, *, labels: bool) -> Cells:
     """
     everyone = len(index) == cells.n_obs and bool((index == np.arange(cells.n_obs)).all())
     whole: Any = shown(cells, index if labels else None)
-    return whole if everyone else whole[index]
+    return whole if everyone else viewed(whole, index)
 
 
 def parted(cells: Cells, parts: Sequence[np.ndarray], *, labelled: bool = False) -> list[Cells]:
@@ -253,8 +253,23 @@ def parted(cells: Cells, parts: Sequence[np.ndarray], *, labelled: bool = False)
     The labels of both are seen through either, and of the test cells none unless `labelled`.
     """
     train, valid, test = parts
-    whole: Any = shown(cells, np.concatenate([train, valid]))
-    return [whole[train], whole[valid], rows(cells, test, labels=labelled)]
+    whole = shown(cells, np.concatenate([train, valid]))
+    return [viewed(whole, train), viewed(whole, valid), rows(cells, test, labels=labelled)]
+
+
+def viewed(cells: Cells, index: np.ndarray) -> Cells:
+    """A view of some rows, whose columns have no categories but those that occur.
+
+    anndata takes four fifths of a view's time to drop unused ones, of which there are mostly none.
+    """
+    columns = [cells.obs[key].array for key in cells.obs]
+    unused = any(
+        0 in np.bincount(column.codes[index] + 1, minlength=len(column.categories) + 1)[1:]
+        for column in columns
+        if isinstance(column, pd.Categorical)
+    )
+    with ad.settings.override(remove_unused_categories=unused):
+        return cast(Any, cells)[index]
 
 
 def shown(cells: Cells, index: np.ndarray | None) -> Cells:
