@@ -279,7 +279,7 @@ def shown(cells: Cells, index: np.ndarray | None) -> Cells:
         known = pd.Categorical(cells.obs["cell_type"])
         codes = np.full_like(known.codes, -1)
         codes[index] = known.codes[index]
-        columns["cell_type"] = pd.Categorical.from_codes(codes, dtype=known.dtype)
+        columns["cell_type"] = pd.Categorical.from_codes(codes, known.categories)
     obs = pd.DataFrame(columns, index=cells.obs.index)
     layers = dict(cells.layers)
     return new_cells(X=cells.X, obs=obs, var=cells.var, layers=layers, uns=cells.uns)
