@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from orchestrator.costs import kind_of, learned
+from orchestrator.costs import Costs, kind_of
 from orchestrator.dealing import Deck, Kind
 from orchestrator.execute import lost
 from orchestrator.machines import Machine, may_come, together
@@ -44,6 +44,7 @@ class Dealer(Searcher):
         code_version: str,
         watch: Watch,
         max_concurrent: int | None,
+        costs: Costs,
     ) -> None:
         """`wanted`: what a trial of a model and task is given, process by process."""
         super().__init__(metric="trials", mode="max")
@@ -54,7 +55,6 @@ class Dealer(Searcher):
         self.out: dict[str, tuple[list[str], Kind]] = {}
         self.told: set[str] = set()
         """Trials whose start was shown."""
-        costs = learned(storage)
         self.wanted = wanted
         places = {kind: place(together(bundles)) for kind, bundles in wanted.items()}
         kinds = {i: kind_of(trial, places[trial.model, trial.task]) for i, trial in table.items()}

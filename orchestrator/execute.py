@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import io
 import platform
 import shutil
 import tempfile
 import traceback
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator import environments, memory
+from orchestrator.artifacts import keep_artifacts, log_to, save_table
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
-from orchestrator.storage import carried, drop, share, store
+from orchestrator.storage import carried, drop, store
 from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
 from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable
 from trainables.trial import Trial
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def execute(
@@ -325,41 +321,3 @@ def one_line(reason: Any) -> str:
     """
     text = str(reason).strip().split("\n")[0][:400]
     return text or type(reason).__name__
-
-
-@contextlib.contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """Keep what a trial prints and warns; an empty log leaves no file."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            yield
-    finally:
-        if said.getvalue():
-            path.write_text(said.getvalue())
-
-
-def save_table(path: Path, table: pd.DataFrame) -> None:
-    """Parquet for tables of cells, CSV for summaries that people open."""
-    if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    else:
-        table.to_csv(path, index=False)
-
-
-def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
-    """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
-    home = storage / "artifacts" / trial_id
-    incoming = home.with_name(f".{trial_id}-{uuid.uuid4().hex}")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(home, ignore_errors=True)
-    try:
-        draft.rename(home)  # at once, where scratch is on the same disk
-    except OSError:
-        try:
-            shutil.copytree(draft, incoming)
-            with contextlib.suppress(OSError):  # another worker has just put the same files there
-                incoming.rename(home)
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
-    share(storage, f"artifacts/{trial_id}")

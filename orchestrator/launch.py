@@ -27,6 +27,7 @@ from ray import cloudpickle, tune
 
 from orchestrator.beside import Handful
 from orchestrator.bucket import OutOfReach
+from orchestrator.costs import Costs
 from orchestrator.dealer import Dealer, Watch
 from orchestrator.environments import own
 from orchestrator.machines import (
@@ -52,6 +53,7 @@ def launch(
     *,
     code_version: str,
     watch: Watch,
+    costs: Costs,
     max_concurrent: int | None = None,
     cluster: bool = False,
     note: Note,
@@ -61,7 +63,8 @@ def launch(
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
-    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free. Raises
+    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free, by what
+    the `costs` of past trials were. Raises
     ValueError for a trial that no machine can hold, of those that are there and those that may
     still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
     that it asks for is told to `note`. Where several `processes` may share a trial's training, they
@@ -78,7 +81,7 @@ def launch(
     wanted = {kind: bundles(*kind, processes, there) for kind in kinds}
     refuse_too_many(wanted, there, cluster=cluster)
     environments = {model: packages for model in models if (packages := own(model))}
-    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent)
+    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent, costs)
     watcher = Watcher(dealer)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
     # Tune's own state, which resuming never reads: the records say what is done

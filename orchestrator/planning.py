@@ -105,8 +105,8 @@ class Plan:
 
     @cached_property
     def known(self) -> Costs:
-        """What the storage's records say of costs."""
-        return learned(self.storage)
+        """What the storage's records say of costs, read once."""
+        return known_costs(self.storage, self.sweep.processes)
 
     def costs(self) -> dict[str, Cost | None]:
         """What each trial to run may take, by its id; None where nothing is known of its model."""
@@ -249,6 +249,11 @@ def shared_by(model: str, task: str, processes: int) -> int:
     share."""
     trains = catalog.find("tasks", task).needs in (Annotator, Pretrainer)
     return processes if trains and catalog.card(model).processes else 1
+
+
+def known_costs(storage: Path, processes: int) -> Costs:
+    """What a storage's records say of the costs of trials that so many processes may share."""
+    return learned(storage, lambda trial: shared_by(trial.model, trial.task, processes))
 
 
 def resources(model: str, processes: int = 1) -> dict[str, float]:

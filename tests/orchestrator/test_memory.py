@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import memory
+from orchestrator.costs import Costs
 from orchestrator.execute import Done, execute, record_of
 from orchestrator.memory import PARTS
 from orchestrator.records import Ledger
@@ -124,7 +125,7 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     trial = Trial("large", "annotation", "toy", 0)
     needs = {("large", "annotation"): [{"CPU": 1.0}]}
-    dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None)
+    dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None, Costs())
     watcher = Watcher(dealer)
     said = tmp_path / "error.txt"
     said.write_text("ray.exceptions.OutOfMemoryError: Task was killed: node low on memory")

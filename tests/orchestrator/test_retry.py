@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import driver, launch
+from orchestrator.costs import Costs
 from orchestrator.driver import retry
 from orchestrator.early import Judge
 from orchestrator.execute import COSTS, Done, record_of
@@ -83,7 +84,7 @@ def test_a_trial_lost_with_its_workers_says_how_many_shared_it(said, tmp_path, m
     trial = Trial("scbert", "annotation", "toy", 0, model_params=TINY)
     wanted = {("scbert", "annotation"): [{"CPU": 1.0}] * 2}
     told = lambda *told: None  # noqa: E731
-    dealer = launch.Dealer({trial.id: trial}, wanted, tmp_path, "test", told, None)
+    dealer = launch.Dealer({trial.id: trial}, wanted, tmp_path, "test", told, None, Costs())
     for attempt in range(3):
         assert dealer.suggest(f"{attempt}")["trials"] == [trial.id]
         dealer.collect(f"{attempt}", died_of=said)
