@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.bayes import Posterior
@@ -19,7 +18,7 @@ from analysis.intervals import TEstimate, p_equivalent, paired
 from analysis.looks import Look
 from analysis.offered import OFFERED, TESTS, Scores
 from analysis.power import EFFICIENCY, outlook
-from analysis.predictions import Predictions, cell_by_cell
+from analysis.predictions import Predictions, cell_by_cell, over_classes
 from analysis.selection import choose_on_validation, twin
 from analysis.table import CELL, check, is_error, ok, values_of
 
@@ -216,6 +215,8 @@ def caveats(row: Comparison, scores: Scores, alpha: float) -> list[str]:
         notes.append(f"{len(scores.a)} and {len(scores.b)} seeds")
     if not OFFERED[row.test].shared_cells and scores.design.kind == "random":
         notes.append("the seeds' splits share cells, which this test takes for independent")
+    elif row.test != "seeds-and-cells" and over_classes(row.metric) and scores.design.extra:
+        notes.append("a class of few cells makes this find differences too easily")
     if scores.design.kind == "whole":
         notes.append("it speaks of other seeds on these cells, and not of other cells")
     return notes
@@ -258,6 +259,7 @@ def looked_ahead(
         for i, row in enumerate(found)
     ]
     rows["seeds_needed"] = pd.array([needed for needed, _ in told], dtype="Int64")
-    for i in np.flatnonzero((rows["verdict"] == "undecided") & rows["p"].notna()):
-        rows.loc[i, "note"] = "; ".join(filter(None, [found[i].note, told[i][1]]))
+    open_still = (rows["verdict"] == "undecided") & rows["p"].notna()
+    whys = [why if still else "" for (_, why), still in zip(told, open_still, strict=True)]
+    rows["note"] = ["; ".join(filter(None, pair)) for pair in zip(rows["note"], whys, strict=True)]
     return rows
