@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from orchestrator.adaptive import next_round
 from orchestrator.cluster import CODE_VERSION
+from orchestrator.configurations import model_of
 from orchestrator.costs import Makespan, learned, makespan
 from orchestrator.early import judge
 from orchestrator.execute import Done, record_of
@@ -30,7 +31,7 @@ from orchestrator.records import (
     write_manifest,
 )
 from orchestrator.storage import bucket_of, leases, opened, store
-from orchestrator.sweep import Sweep, model_of
+from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare

@@ -13,10 +13,12 @@ from typing import Any
 
 from orchestrator import early
 from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
+from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
+from orchestrator.known_sweeps import find_sweep
 from orchestrator.records import Ledger, Record, manifests, now
 from orchestrator.storage import opened
-from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
+from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
 from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
