@@ -61,7 +61,7 @@ def package(name: str) -> Check:
 
 def models() -> list[Check]:
     """What models with weights or a checkout of their own have here: no fault, whatever it is."""
-    from orchestrator.show import weights_of
+    from orchestrator.known import weights_of
     from trainables import catalog
 
     found = []
