@@ -71,7 +71,7 @@ def models() -> list[Check]:
         if said:
             lacking = cls.home.missing() if hasattr(cls, "home") else ""
             absent = "(here)" not in said and not lacking
-            way = f"gauntlet models fetch {name} says how to get weights" if absent else lacking
+            way = f"gauntlet models fetch {name} gets weights, or says how" if absent else lacking
             found.append({"check": f"model {name}", "ok": True, "found": said, "advice": way})
     return found
 
