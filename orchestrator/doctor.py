@@ -63,7 +63,7 @@ def models() -> list[Check]:
     """What models with weights, a checkout or an environment of their own have here: no fault,
     whatever it is."""
     from orchestrator import environments
-    from orchestrator.show import weights_of
+    from orchestrator.known import weights_of
     from trainables import catalog
 
     found = []

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from orchestrator.adaptive import next_round
 from orchestrator.cluster import CODE_VERSION
+from orchestrator.configurations import model_of
 from orchestrator.costs import Costs, Makespan, makespan
 from orchestrator.early import judge
 from orchestrator.execute import Done, record_of
@@ -30,7 +31,7 @@ from orchestrator.records import (
     write_manifest,
 )
 from orchestrator.storage import bucket_of, leases, opened, store
-from orchestrator.sweep import Sweep, model_of
+from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare
@@ -249,31 +250,32 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
         for note in cells[name].uns["gauntlet"]["notes"]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
-    answers: dict[tuple[str, ...], str] = {}
+    answers: dict[tuple[str, ...], NotApplicable | None] = {}
     for trial in planned.longest_first():
         # no answer depends on seed or fraction, and a check may look at every cell
         asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
         if asked not in answers:
             answers[asked] = declined_because(trial, cells[trial.dataset])
-        if answers[asked]:
-            declined.append((trial, answers[asked]))
+        if (reason := answers[asked]) is not None:
+            declined.append((trial, reason))
         else:
             missing.append(trial)
     if declined:  # after all checks: bad input leaves nothing behind
         ledger, code = Ledger(planned.storage), code_version()
         for trial, reason in declined:
-            done = Done(status="not_applicable", reason=reason)
+            lacks = getattr(reason, "package", "")
+            done = Done(status="not_applicable", reason=str(reason), lacks=lacks)
             ledger.commit(record_of(trial, done, code))
     return missing
 
 
-def declined_because(trial: Trial, cells: Cells) -> str:
-    """Why a trial does not apply, or "" when it does. Raises ValueError for unusable cells."""
+def declined_because(trial: Trial, cells: Cells) -> NotApplicable | None:
+    """Why a trial does not apply, if it does not. Raises ValueError for unusable cells."""
     try:
         trial.check(cells)
     except NotApplicable as reason:
-        return str(reason)
-    return ""
+        return reason
+    return None
 
 
 def go(

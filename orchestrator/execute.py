@@ -97,6 +97,8 @@ class Done:
 
     status: str = "ok"
     reason: str = ""
+    lacks: str = ""
+    """The package without which a trial does not apply here."""
     trace: str = ""
     protocol: str = ""
     metrics: Metrics = field(default_factory=dict)
@@ -199,6 +201,7 @@ def outcome(done: Done) -> Iterator[None]:
         done.status, done.reason = "pruned", one_line(reason)
     except NotApplicable as reason:
         done.status, done.reason = "not_applicable", one_line(reason)
+        done.lacks = getattr(reason, "package", "")
     except Apart:
         raise
     except Theirs as error:
@@ -238,7 +241,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "started_at": done.started_at,
         "ended_at": now(),
         "hostname": platform.node(),
-    }
+    } | ({"lacks": done.lacks} if done.lacks else {})
 
 
 def lost(

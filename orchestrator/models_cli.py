@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.options import CHECK_FAILED, AsJson, print_json
+
 app = typer.Typer(
     help="Fetch and check the weights of foundation models.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Variant = Annotated[str | None, typer.Option(help="Which weights [default: the model's first].")]
 
 
@@ -35,7 +36,6 @@ def fetch(
     [dim]gauntlet models fetch geneformer --variant v1-10m[/dim]
     [dim]gauntlet models fetch scgpt --variant human --from scGPT_human.zip[/dim]
     """
-    from orchestrator.cli import print_json
     from orchestrator.data_cli import bars
 
     weights = published(model, variant)
@@ -67,7 +67,6 @@ def check(
     [dim]gauntlet models check scgpt --variant blood[/dim]
     """
     from orchestrator import show
-    from orchestrator.cli import CHECK_FAILED, print_json
 
     known = published(model, variant)
     if weights is None and known.missing():

@@ -7,16 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from orchestrator import early
 from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
+from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
-from orchestrator.records import Ledger, manifests, now
+from orchestrator.known_sweeps import find_sweep
+from orchestrator.records import Ledger, Record, manifests, now
 from orchestrator.storage import opened
-from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
+from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
 from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
@@ -186,15 +189,20 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
 def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
     """The trials that need not run: those with a record that stands.
 
-    A trial that was stopped early stands in sweeps that stop trials early, and in no other.
+    A trial that was stopped early stands in sweeps that stop trials early, and in no other; one
+    that lacked a package stands where that is still not installed.
     """
+
+    def stands(record: Record) -> bool:
+        if record["status"] == "not_applicable":
+            return find_spec(record["lacks"]) is None
+        return record["status"] == "pruned" and bool(sweep.stopper)
+
     ledger = Ledger(storage)
-    stands = ledger.settled_ids()
-    done = {trial.id for trial in trials if trial.id in stands}
-    if not sweep.stopper:
-        return done
+    known = ledger.settled_ids()
+    done = {trial.id for trial in trials if trial.id in known}
     others = ledger.current(trial.id for trial in trials if trial.id not in done)
-    return done | {record["trial_id"] for record in others if record["status"] == "pruned"}
+    return done | {record["trial_id"] for record in others if stands(record)}
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:

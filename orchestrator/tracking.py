@@ -19,7 +19,7 @@ from orchestrator.mlflow_runs import (
     tags_of,
 )
 from orchestrator.mlflow_tables import Told, known, runs_of, tables_of, told_by, write_new
-from orchestrator.records import SETTLED, Ledger, Record, about, read_manifest, slug
+from orchestrator.records import Ledger, Record, about, read_manifest, slug
 from orchestrator.storage import leases
 from trainables.leases import waited_for
 
@@ -67,8 +67,8 @@ class Syncer:
         manifest = read_manifest(self.storage, self.sweep)
         if not self.mirrored:
             self.mirrored |= self.shown_already(client, manifest["trials"])
-        # what MLflow shows of a settled trial stands, so its record need not be read again
-        open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) not in SETTLED]
+        # what MLflow shows of a trial that went well stands, so its record need not be read again
+        open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) != "ok"]
         written, experiment = 0, ""
         for records in Ledger(self.storage).in_parts(open_trials):
             new = [r for r in records if self.mirrored.get(r["trial_id"]) != r["status"]]

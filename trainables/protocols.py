@@ -51,6 +51,14 @@ class NotApplicable(Exception):
     """This model cannot do this task on these cells, and that is an answer, not a failure."""
 
 
+class NotInstalled(NotApplicable):
+    """It can once a package is installed, so this answer stands only as long as that is not."""
+
+    def __init__(self, reason: str, package: str = "") -> None:
+        super().__init__(reason)
+        self.package = package
+
+
 class Apart(Exception):
     """The processes of a trial lost each other, which says nothing of the trial itself."""
 

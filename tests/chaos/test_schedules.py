@@ -17,8 +17,8 @@ import pytest
 
 from analysis import results
 from orchestrator.execute import execute
+from orchestrator.known_sweeps import find_sweep
 from orchestrator.records import Ledger
-from orchestrator.sweep import find_sweep
 from tests.chaos.conftest import TABLE
 from tests.chaos.machines import Postgres, alive, killed, until
 from trainables import catalog

@@ -14,7 +14,7 @@ from analysis import results
 from analysis.conclusion import preregistered, write_report
 from analysis.results import find_storage
 from orchestrator import bucket as buckets
-from orchestrator import run, show, uploads
+from orchestrator import known, run, uploads
 from orchestrator import storage as storages
 from orchestrator.bucket import Bucket
 from orchestrator.execute import execute
@@ -123,7 +123,7 @@ def test_everything_that_reads_a_storage_reads_a_bucket(ran, machine):
     again = run(str(path), storage)
     assert (again.ran, again.statuses, again.untracked) == (0, {"ok": TRIALS}, "")
     stands = {"sweep": "bucketed", "planned": TRIALS, "ok": TRIALS, "missing": 0}
-    assert show.statuses(find_storage(storage), None) == [stands]
+    assert known.statuses(find_storage(storage), None) == [stands]
     (row,) = preregistered(storage, "bucketed").to_dict("records")
     assert row["test"] == "seeds-and-cells", "predictions came along"
     page = write_report(storage, "bucketed", None)

@@ -22,7 +22,7 @@ from trainables.protocols import (
     Cells,
     Context,
     Matrix,
-    NotApplicable,
+    NotInstalled,
     Predictions,
     Pretrained,
     Reconstruction,
@@ -357,11 +357,12 @@ class Geneformer:
 
 
 def installed() -> None:
-    """Raise NotApplicable, with what to do, where `transformers` is not: other models can run."""
+    """Raise NotInstalled, with what to do, where `transformers` is not: other models can run."""
     if find_spec("transformers") is None:
-        raise NotApplicable(
+        raise NotInstalled(
             "model 'geneformer' is not installed: uv sync --extra geneformer, or pip install"
-            " 'sc-gauntlet[geneformer]'"
+            " 'sc-gauntlet[geneformer]'",
+            "transformers",
         )
 
 
