@@ -120,9 +120,10 @@ def run(
         missing = [trial for trial in ready(planned, shown) if trial.id not in known]
         if only is not None:
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
-        write_manifest(planned.storage, planned.manifest())
+        manifest = planned.manifest()
+        write_manifest(planned.storage, manifest)
         where = planned.storage, tracking_uri, address, time_limit
-        how = planned.sweep.processes, judge(planned)
+        how = planned.sweep.processes, judge(manifest, planned.trials, planned.storage)
         costs = planned.known if missing else None
         job = Job(planned.sweep.name, planned.trials, *where, *how, costs)
         return carry_out(job, missing, shown, ray, max_concurrent)
@@ -154,7 +155,8 @@ def retry(
     time_limit: float | None = None,
     display: Display | None = None,
 ) -> Ran:
-    """Run a recorded sweep's failed trials again, or only those of one outcome.
+    """Run a recorded sweep's failed trials again, or only those of one outcome, as the sweep runs
+    them: by as many processes, and with its stopper.
 
     Raises LookupError for a sweep that was never run here, ValueError for an outcome that is
     never retried.
@@ -167,8 +169,8 @@ def retry(
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    processes = manifest.get("processes", 1)
-    job = Job(sweep, trials, place, tracking_uri, address, time_limit, processes)
+    how = manifest.get("processes", 1), judge(manifest, trials, place)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit, *how)
     with ExitStack() as ray:
         return carry_out(job, failed, display or Silent(), ray)
 

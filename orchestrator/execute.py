@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator import memory
+from orchestrator import environments, memory
 from orchestrator.artifacts import keep_artifacts, log_to, save_table
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
@@ -51,7 +51,7 @@ def execute(
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
-    if (overdue := timed_out(trial, storage)) is not None:
+    if (overdue := timed_out(trial, storage, team.processes)) is not None:
         record = record_of(trial, overdue, code_version)
         ledger.commit(record)
         for mark in (late_mark(storage, trial.id), memory_mark(storage, trial.id)):
@@ -60,7 +60,8 @@ def execute(
     parts, mark = memory.parts_for(trial, ledger.last(trial.id)), memory_mark(storage, trial.id)
     if again and memory.kernel_ended(mark):
         reason = memory.told("the kernel ended its process", parts)
-        record = record_of(trial, Done("out_of_memory", reason, parts=parts), code_version)
+        ended = Done("out_of_memory", reason, parts=parts, processes=team.processes)
+        record = record_of(trial, ended, code_version)
         ledger.commit(record)
         if memory.parts_for(trial, record) == parts:
             mark.unlink()
@@ -148,6 +149,7 @@ def attempt(
         save=lambda name, table: save_table(artifacts / name, table),
     )
     with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
+        environments.refuse_ours(trial.model)
         done.protocol = trial.the_task().described(trial.cells(ctx.store))
         report({})  # which raises where its setting was stopped before it began
         done.metrics = trial.run(ctx)
@@ -231,6 +233,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "cost": done.cost,
         "trace": done.trace,
         "code_version": code_version,
+        "environment": environments.here(),
         "python": platform.python_version(),
         "started_at": done.started_at,
         "ended_at": now(),
@@ -238,10 +241,13 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
     }
 
 
-def lost(trial: Trial, reason: str, code_version: str, parts: int = 1) -> Record:
+def lost(
+    trial: Trial, reason: str, code_version: str, parts: int = 1, processes: int = 1
+) -> Record:
     """The record of a trial whose worker died more often than we retry, or for want of memory."""
     status = "out_of_memory" if "OutOfMemory" in reason else "failed"
-    return record_of(trial, Done(status, one_line(reason), parts=parts), code_version)
+    done = Done(status, one_line(reason), parts=parts, processes=processes)
+    return record_of(trial, done, code_version)
 
 
 def checkpoints_of(storage: Path, trial_id: str) -> Path:
@@ -280,7 +286,7 @@ def deadline(mark: Path, seconds: float | None) -> Iterator[None]:
     mark.unlink()
 
 
-def timed_out(trial: Trial, storage: Path) -> Done | None:
+def timed_out(trial: Trial, storage: Path, processes: int) -> Done | None:
     """The outcome of a trial whose last process ran out of time; None where none did."""
     try:
         seconds, _, trace = late_mark(storage, trial.id).read_text().partition("\n")
@@ -294,6 +300,7 @@ def timed_out(trial: Trial, storage: Path) -> Done | None:
         reason=f"took longer than its limit of {seconds} s",
         trace=trace,
         cost=cost,
+        processes=processes,
     )
 
 

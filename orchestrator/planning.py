@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator import early
 from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
 from orchestrator.costs import Cost, Costs, learned, name, together
+from orchestrator.environments import own
 from orchestrator.records import Ledger, manifests, now
 from orchestrator.storage import opened
 from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
@@ -59,7 +60,12 @@ class Plan:
             "resources": self.resources(),
             "estimate": self.estimate(),
             **({"search": self.search()} if self.sweep.search else {}),
+            **({"environments": apart} if (apart := self.environments()) else {}),
         }
+
+    def environments(self) -> dict[str, list[str]]:
+        """The arms that run in an environment of their own, and the packages it is made from."""
+        return {arm: list(some) for arm in self.sweep.models if (some := own(model_of(arm)))}
 
     def search(self) -> dict[str, Any]:
         """How many settings an adaptive search has so far, and how many it will have."""

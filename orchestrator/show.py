@@ -57,6 +57,7 @@ def model_facts(name: str) -> Facts:
         "summary": card.summary,
         "version": catalog.version(name),
         "extra": card.extra or "",
+        "packages": ", ".join(card.packages),
         "licence": card.licence,
         "citation": card.citation,
     }
@@ -241,6 +242,9 @@ def plan_summary(summary: Facts) -> None:
     }
     if search := summary.get("search"):
         drawn["search"] = f"{search['settings']} of {search['of']} settings so far, {search['by']}"
+    if apart := summary.get("environments"):
+        told = (f"{model} has its own, with {', '.join(some)}" for model, some in apart.items())
+        drawn["environments"] = "; ".join(told)
     facts(f"{summary['sweep']}: {summary['title']}", drawn)
 
 
