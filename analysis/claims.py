@@ -116,8 +116,8 @@ def detail(row: pd.Series, name: str, *, one: bool) -> str:
         text += f", p = {p_value(row['p_adjusted'])} after Holm's correction"
         if row["p"] < 0.05:
             text += f"; asked alone, p = {p_value(row['p'])} would have decided it"
-        elif pd.notna(needed):
-            text += f"; a difference of this size takes about {needed} seeds to find, asked alone"
+        if pd.notna(needed):
+            text += f"; a difference of this size takes about {needed} seeds to find"
         elif row["note"]:
             text += f"; {row['note']}"
     return text[0].upper() + text[1:] + "."

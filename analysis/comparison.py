@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
 NAN = float("nan")
+
+Outlook = Callable[[float], tuple[int | None, str]]
+"""A level -> the seeds that a difference takes to be found at it, or why none are enough."""
 
 
 @dataclass
@@ -44,9 +48,11 @@ class Comparison:
     chance_worse: float = NAN
     look: int | None = None
     level: float = NAN
+    outlook: Outlook | None = None
+    """Filled in for `seeds_needed` and its note, which depend on what else was asked."""
 
 
-COLUMNS = list(Comparison.__dataclass_fields__)
+COLUMNS = [name for name in Comparison.__dataclass_fields__ if name != "outlook"]
 
 
 def dropped(rows: pd.DataFrame, row: Comparison, in_a: pd.Index, in_b: pd.Index) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy import stats
+from scipy.special import gammaln, ndtr
 
 Number = Any
 """A float; an array where many comparisons are made at once."""
@@ -61,17 +62,73 @@ class TEstimate:
 
     @property
     def p(self) -> Number:
-        return 2 * stats.t.sf(np.abs(self.statistic), self.df)
+        return 2 * self.beyond(np.abs(self.difference))
 
     def above(self, value: float) -> Number:
-        return stats.t.sf((self.difference - value) / self.error, self.df)
+        return self.beyond(self.difference - value)
 
     def below(self, value: float) -> Number:
-        return stats.t.cdf((self.difference - value) / self.error, self.df)
+        return self.beyond(value - self.difference)
 
     def interval(self, level: float = 0.95) -> tuple[Number, Number]:
-        reach = stats.t.ppf((1 + level) / 2, self.df) * self.error
+        reach = self.reach((1 - level) / 2)
         return self.difference - reach, self.difference + reach
+
+    def beyond(self, distance: Number) -> Number:
+        """The chance that an estimate is farther above the truth than `distance`."""
+        return stats.t.sf(distance / self.error, self.df)
+
+    def reach(self, chance: float) -> Number:
+        """How far above the truth an estimate is with that chance at most."""
+        return stats.t.isf(chance, self.df) * self.error
+
+
+@dataclass(frozen=True)
+class PartlyKnown(TEstimate):
+    """A part of the error's square is `known`, and only the rest estimated, with `df`.
+
+    Chances are averaged over what the estimated variance may truly be. Of all priors for it,
+    this is the one by which they are right to the second order however large the two parts are
+    (Ghosh & Kim 2001, The Behrens-Fisher problem revisited, Canadian Journal of Statistics 29:5,
+    of whose two variances one is known here): at 5 % it errs 4.6 to 6.5 % with two degrees of
+    freedom, and 4.8 to 5.4 % with four. Satterthwaite's degrees of freedom err up to 7.9 %.
+    """
+
+    known: Number = 0.0
+
+    def beyond(self, distance: Number) -> Number:
+        weights, spread = self.spreads
+        return (weights * ndtr(-np.asarray(distance)[..., None] / spread)).sum(-1)
+
+    def reach(self, chance: float) -> Number:
+        weights, spread = self.spreads
+        found = stats.norm.isf(chance) * np.asarray(self.error, dtype=float)
+        for _ in range(100):  # Newton's steps: the chance is convex in the distance
+            x = found[..., None] / spread
+            slope = (weights * np.exp(-(x**2) / 2) / spread).sum(-1) / np.sqrt(2 * np.pi)
+            step = ((weights * ndtr(-x)).sum(-1) - chance) / slope
+            found = found + step
+            if not np.any(np.abs(step) > 1e-12 * found):
+                break
+        return found
+
+    @property
+    def spreads(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights, and what the error may truly be, along a last axis.
+
+        The estimated variance is its true one times 2 x / df, with x of a gamma distribution; the
+        trapezoidal rule on its logarithm is good for chances down to 1e-16.
+        """
+        half = self.df / 2
+        step = 0.4 / np.sqrt(self.df)
+        log_x = np.arange(-42 / half, np.log(60 + half), step)
+        x = np.exp(log_x)
+        density = np.exp(half * log_x - x - gammaln(half)) * step
+        known = np.asarray(self.known)[..., None]
+        own = np.asarray(self.error**2)[..., None] - known
+        share = own / (own + known)
+        prior = share + (1 - share) * x / half
+        return density * prior, np.sqrt(own * half / x + known)
 
 
 def paired(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
@@ -97,17 +154,15 @@ def seeds_and_cells(a: np.ndarray, b: np.ndarray, extra: Number, cells: Number) 
     Seeds that share cells are alike in nothing but what those cells do, so the variance that no
     number of seeds removes is at most `cells`; `extra`, as in `paired`, guesses it from the seeds'
     own scatter, which is far too much where that is mostly a network's luck. The smaller of the
-    two is taken; degrees of freedom where it is `cells` are Satterthwaite's, with `cells` as known.
+    two is taken; where that is `cells`, it counts as known.
     """
     plain = paired(a, b)
     n = a.shape[-1]
     own = plain.error**2
     guessed = extra * own * n
     floor = np.minimum(guessed, cells)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        welcome = (own + floor) ** 2 / own**2 * (n - 1)
-    df = np.where(guessed <= cells, n - 1, welcome)
-    return TEstimate(plain.difference, np.sqrt(own + floor), df, floor)
+    known = np.where(guessed <= cells, 0.0, floor)
+    return PartlyKnown(plain.difference, np.sqrt(own + floor), n - 1, floor, known)
 
 
 def student(a: np.ndarray, b: np.ndarray) -> TEstimate:
@@ -118,16 +173,40 @@ def student(a: np.ndarray, b: np.ndarray) -> TEstimate:
     return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(squares / df * (1 / n_a + 1 / n_b)), df)
 
 
-def welch(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
-    """The two-sample t test with a variance for each (Welch 1947).
-
-    `extra` corrects each arm for splits that share cells, as in `paired`. It takes the arms for
-    unrelated, so where the same cells are hard for both it is on the safe side.
-    """
-    n_a, n_b = a.shape[-1], b.shape[-1]
-    of_a = (1 / n_a + extra) * a.var(axis=-1, ddof=1)
-    of_b = (1 / n_b + extra) * b.var(axis=-1, ddof=1)
+def welch(a: np.ndarray, b: np.ndarray) -> TEstimate:
+    """The two-sample t test with a variance for each, and Welch's degrees of freedom (1947)."""
+    (of_a, df_a), (of_b, df_b) = of_mean(a), of_mean(b)
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = (of_a + of_b) ** 2 / (of_a**2 / (n_a - 1) + of_b**2 / (n_b - 1))
+        df = (of_a + of_b) ** 2 / (of_a**2 / df_a + of_b**2 / df_b)
+    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(of_a + of_b), df)
+
+
+def corrected_welch(a: np.ndarray, b: np.ndarray, extra: Number) -> TEstimate:
+    """As `welch`, each arm corrected for splits that share cells, as in `paired`.
+
+    It takes the arms for unrelated, so where the same cells are hard for both it is on the safe
+    side. Welch's degrees of freedom are the first term of a series, with which three seeds an arm
+    err from 3.5 to 5.9 % at 5 %, and three against ten up to 7.2; with its second term (Aspin
+    1948, Biometrika 35:88) from 4.2 to 5.7 and up to 6.2. They may exceed those of both arms
+    together, as Fisher objected (1956, Journal of the Royal Statistical Society B 18:56): where
+    two samples happen to scatter alike, the error is more than that on average.
+    """
+    (of_a, df_a), (of_b, df_b) = of_mean(a, extra), of_mean(b, extra)
+    error = np.sqrt(of_a + of_b)
     floor = extra * (a.var(axis=-1, ddof=1) + b.var(axis=-1, ddof=1))
-    return TEstimate(a.mean(-1) - b.mean(-1), np.sqrt(of_a + of_b), df, floor)
+    z = stats.norm.isf(0.05 / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        in_a, in_b = of_a / error**2, of_b / error**2
+        welchs = in_a**2 / df_a + in_b**2 / df_b
+        squares = in_a**2 / df_a**2 + in_b**2 / df_b**2
+        cubes = in_a**3 / df_a**2 + in_b**3 / df_b**2
+        up = 4 * (3 + 5 * z**2 + z**4) * cubes - 2 * (3 + 7 * z**2 + 2 * z**4) * welchs**2
+        aspins = welchs + up / (3 * (1 + z**2)) - 2 * squares
+        df = 1 / np.maximum(aspins, welchs / 3)  # with one degree of freedom the series fails
+    return TEstimate(a.mean(-1) - b.mean(-1), error, df, floor)
+
+
+def of_mean(scores: np.ndarray, extra: Number = 0.0) -> tuple[Number, int]:
+    """The variance of a mean over seeds, and its degrees of freedom; `extra` as in `paired`."""
+    n = scores.shape[-1]
+    return (1 / n + extra) * scores.var(axis=-1, ddof=1), n - 1

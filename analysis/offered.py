@@ -13,7 +13,7 @@ from analysis.design import SHARED_TRAINING, Design
 from analysis.flips import FlipEstimate, RankEstimate
 from analysis.intervals import Estimate
 from analysis.mcnemar import McNemar
-from analysis.predictions import CellByCell
+from analysis.predictions import CellByCell, over_classes
 
 ROUNDING = 1e-6
 """Scores that differ by less over seeds do not vary: they are rounded differently."""
@@ -106,15 +106,18 @@ def seeds_and_cells(scores: Scores) -> intervals.TEstimate:
     """On random splits bounded by test cells; on fixed test cells, what these say themselves.
 
     What shared test cells do is measured, by what predictions of different seeds have in common;
-    only what shared training cells add is a guess. Batches share no cells, so that this is the
-    paired t test there.
+    only what shared training cells add is a guess. The rule of thumb, where it asks for less, is of
+    a mean over cells: a mean over classes leans on the few cells of the rarest, and on what their
+    training does, so it is not taken there. Batches share no cells, so that this is the paired t
+    test there.
     """
     if scores.cells is None or scores.design.extra is None:
         known = 0.0 if scores.cells is None else scores.cells.shared
         return intervals.seeds_and_cells(scores.a, scores.b, np.inf, known)
     trained = SHARED_TRAINING * (scores.design.share or 0.0) * scores.cells.variance
     most = scores.cells.shared + trained
-    return intervals.seeds_and_cells(scores.a, scores.b, scores.design.extra, most)
+    thumb = np.inf if over_classes(scores.metric) else scores.design.extra
+    return intervals.seeds_and_cells(scores.a, scores.b, thumb, most)
 
 
 def mcnemar(scores: Scores) -> McNemar:
@@ -128,7 +131,7 @@ OFFERED = {
     "welch": Offered(lambda s: intervals.welch(s.a, s.b), arms, paired=False),
     "student": Offered(lambda s: intervals.student(s.a, s.b), arms, paired=False),
     "corrected-welch": Offered(
-        lambda s: intervals.welch(s.a, s.b, s.design.extra or 0.0),
+        lambda s: intervals.corrected_welch(s.a, s.b, s.design.extra or 0.0),
         arms,
         paired=False,
         shared_cells=True,

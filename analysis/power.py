@@ -33,6 +33,18 @@ def seeds_needed(
     return int(enough[0])
 
 
+def outlook(
+    test: str, a: np.ndarray, b: np.ndarray, floor: float, alpha: float
+) -> tuple[int | None, str]:
+    """`seeds_needed`, and what to say where there are none."""
+    needed = seeds_needed(test, a, b, alpha=alpha, floor=floor)
+    if needed is not None:
+        return needed, ""
+    if floor and out_of_reach(a, b, floor, alpha):
+        return None, "more seeds cannot decide this: more test cells can"
+    return None, f"more than {MOST_SEEDS} seeds would be needed"
+
+
 def error_at(
     test: str, n: np.ndarray, a: np.ndarray, b: np.ndarray, floor: float
 ) -> tuple[np.ndarray, np.ndarray]:

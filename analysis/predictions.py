@@ -142,6 +142,15 @@ def macro(hits: int, of_truth: int, of_said: int) -> Score:
     return score
 
 
+def over_classes(metric: str) -> bool:
+    """Whether a metric is a mean over classes, of which a rare one counts as any other.
+
+    >>> over_classes("test/macro_f1"), over_classes("test/accuracy")
+    (True, False)
+    """
+    return metric.rpartition("/")[2].startswith("macro_")
+
+
 SCORES: dict[str, Score] = {
     "accuracy": accuracy,
     "macro_f1": macro(2, 1, 1),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from analysis.bayes import Posterior
 from analysis.comparison import COLUMNS, Comparison, dropped
-from analysis.corrections import CORRECTIONS
+from analysis.corrections import CORRECTIONS, level_of_one
 from analysis.design import choose_test, design_of
 from analysis.effects import hedges_g
 from analysis.intervals import TEstimate, p_equivalent, paired
 from analysis.looks import Look
 from analysis.offered import OFFERED, TESTS, Scores
-from analysis.power import EFFICIENCY, MOST_SEEDS, out_of_reach, seeds_needed
-from analysis.predictions import Predictions, cell_by_cell
+from analysis.power import EFFICIENCY, outlook
+from analysis.predictions import Predictions, cell_by_cell, over_classes
 from analysis.selection import choose_on_validation, twin
 from analysis.table import CELL, check, is_error, ok, values_of
 
@@ -194,10 +195,12 @@ def tested(row: Comparison, scores: Scores, alpha: float, look: Look) -> list[st
         row.chance_worse, row.chance_equivalent, row.chance_better = ascending
     elif row.margin is not None:
         row.p_equivalent = look.one_sided(float(p_equivalent(estimate, row.margin)))
-    return caveats(row, scores, float(getattr(estimate, "floor", 0.0)), alpha)
+    if min(len(a), len(b)) > 1:
+        row.outlook = partial(outlook, row.test, a, b, float(getattr(estimate, "floor", 0.0)))
+    return caveats(row, scores, alpha)
 
 
-def caveats(row: Comparison, scores: Scores, floor: float, alpha: float) -> list[str]:
+def caveats(row: Comparison, scores: Scores, alpha: float) -> list[str]:
     """What a reader should know of a result that is there."""
     notes = []
     if row.test == "wilcoxon":
@@ -212,17 +215,10 @@ def caveats(row: Comparison, scores: Scores, floor: float, alpha: float) -> list
         notes.append(f"{len(scores.a)} and {len(scores.b)} seeds")
     if not OFFERED[row.test].shared_cells and scores.design.kind == "random":
         notes.append("the seeds' splits share cells, which this test takes for independent")
+    elif row.test != "seeds-and-cells" and over_classes(row.metric) and scores.design.extra:
+        notes.append("a class of few cells makes this find differences too easily")
     if scores.design.kind == "whole":
         notes.append("it speaks of other seeds on these cells, and not of other cells")
-    if len(scores.a) > 1 and len(scores.b) > 1:
-        row.seeds_needed = seeds_needed(row.test, scores.a, scores.b, alpha=alpha, floor=floor)
-        if row.seeds_needed is None and row.p >= alpha:
-            beyond = floor and out_of_reach(scores.a, scores.b, floor, alpha)
-            notes.append(
-                "more seeds cannot decide this: more test cells can"
-                if beyond
-                else f"more than {MOST_SEEDS} seeds would be needed"
-            )
     return notes
 
 
@@ -238,7 +234,6 @@ def adjusted(
         raise ValueError(f"no correction {correction!r}; there are: {', '.join(CORRECTIONS)}")
     method = CORRECTIONS[correction or "none"]
     rows = pd.DataFrame([asdict(row) for row in found], columns=COLUMNS)
-    rows["seeds_needed"] = rows["seeds_needed"].astype("Int64")
     rows["look"] = rows["look"].astype("Int64")
     rows["margin"] = rows["margin"].astype(float)
     known = rows["p"].notna()
@@ -252,4 +247,19 @@ def adjusted(
     rows.loc[rows["p_equivalent"] < alpha, "verdict"] = "equivalent"
     for verdict in ("better", "worse", "equivalent"):
         rows.loc[rows[f"chance_{verdict}"] > 1 - alpha, "verdict"] = verdict
+    return looked_ahead(rows, found, partial(level_of_one, method, rows["p"][known], alpha=alpha))
+
+
+def looked_ahead(
+    rows: pd.DataFrame, found: Sequence[Comparison], level: Callable[[int], float]
+) -> pd.DataFrame:
+    """The rows with how many seeds each would take, at the level that the correction asks of it."""
+    told = [
+        row.outlook(level(i)) if row.outlook is not None else (None, "")
+        for i, row in enumerate(found)
+    ]
+    rows["seeds_needed"] = pd.array([needed for needed, _ in told], dtype="Int64")
+    open_still = (rows["verdict"] == "undecided") & rows["p"].notna()
+    whys = [why if still else "" for (_, why), still in zip(told, open_still, strict=True)]
+    rows["note"] = ["; ".join(filter(None, pair)) for pair in zip(rows["note"], whys, strict=True)]
     return rows

@@ -41,19 +41,30 @@ LOOKED_AT = [
     Resplit("centroids", (100, 100), Arm(nearest_centroid(), 5, 1.5)),
     Resplit("ridge", (100, 100), Arm(ridge, 8, 1.5)),
     Resplit(
-        "centroids, 3 classes, F1", (180, 90, 30), Arm(nearest_centroid(), 6, 1.8), metric="f1"
+        "centroids, 3 classes, F1",
+        (180, 90, 30),
+        Arm(nearest_centroid(), 6, 1.8),
+        metric="macro_f1",
     ),
     Resplit("noisy centroids", (300, 300), Arm(nearest_centroid(0.5), 5, 1.5)),
 ]
 """Designs that the rules in `analysis.design` were chosen by."""
 
 OTHERS = [
-    Resplit("ridge, 5 classes, F1", (280, 210, 105, 70, 35), Arm(ridge, 10, 2.2), metric="f1"),
+    Resplit(
+        "ridge, 5 classes, F1", (280, 210, 105, 70, 35), Arm(ridge, 10, 2.2), metric="macro_f1"
+    ),
     Resplit(
         "centroids, 4 classes, F1",
         (350, 200, 100, 50),
         Arm(nearest_centroid(0.2), 8, 2.2),
-        metric="f1",
+        metric="macro_f1",
+    ),
+    Resplit(
+        "centroids, 5 classes, F1",
+        (300, 220, 110, 50, 20),
+        Arm(nearest_centroid(), 10, 2.2),
+        metric="macro_f1",
     ),
     Resplit("mostly luck, 2,000 cells", (1000, 1000), Arm(nearest_centroid(0.8), 5, 2.0)),
     Resplit(
@@ -78,7 +89,9 @@ OTHERS = [
 ]
 """Designs that the exponent at few-shot shares was not chosen by; `SHARED_TRAINING` was, from three
 values, after a look at five of them. That what shared test cells do is measured, and not bounded,
-was chosen after a look at all of them, at seed 11."""
+was chosen after a look at all of them, at seed 11; that means over classes get no rule of thumb,
+after a look at the first three of F1, at seed 101. The one of five classes by centroids came last,
+and nothing was chosen by it."""
 
 
 @dataclass
@@ -103,7 +116,7 @@ def lines(drawn: Drawn) -> Iterator[Line]:
             continue
         a, b = drawn.a[:, :n], drawn.b[:, :n]
         cells = drawn.cells and of_seeds(drawn.cells, n)
-        scores = Scores(a, b, "test/accuracy", drawn.design, cells)
+        scores = Scores(a, b, drawn.metric, drawn.design, cells)
         rejected, covered = {}, {}
         for test in OFFERED:
             if applies(test, drawn):
@@ -198,10 +211,12 @@ def summary(found: list[Line], title: str) -> None:
         rows.append([*key, own[0].auto, *ranges])
     show(title, rows)
     for test in ("auto", "auto, scores", "student"):
-        told = [line.rejected[test] for line in found if claimed(line, test)]
-        inside = sum(abs(rate - ALPHA) <= TOLERANCE for rate in told)
-        above = sum(rate > ALPHA + TOLERANCE for rate in told)
-        print(f"\n{test}: {inside} of {len(told)} lines within 5 ± 1.5 %, {above} above.")
+        for own in (True, False):
+            told = [line.rejected[test] for line in found if claimed(line, test) is own]
+            inside = sum(abs(rate - ALPHA) <= TOLERANCE for rate in told)
+            above = sum(rate > ALPHA + TOLERANCE for rate in told)
+            what = test if own else f"{test}, of what it does not claim to test"
+            print(f"\n{what}: {inside} of {len(told)} lines within 5 ± 1.5 %, {above} above.")
 
 
 def outside(found: list[Line]) -> None:
@@ -215,14 +230,22 @@ def outside(found: list[Line]) -> None:
             continue
         told = (rate, line.rejected["student"], line.covered["auto"])
         side = "above" if rate > ALPHA else "below"
+        side += "" if claimed(line, "auto") else ", another question"
         where = [line.name, f"{line.fraction:.0%}", line.n, line.auto, side]
         rows.append([*where, *(percent(one, line.sims) for one in told)])
     show("auto is outside 5 ± 1.5 % (%)", rows)
 
 
 def claimed(line: Line, test: str) -> bool:
-    """Whether a choice says that it speaks of what there is no difference on here."""
+    """Whether a choice says that it speaks of what there is no difference on here.
+
+    Without predictions a fixed test set is spoken of as it is. Tests of new cells speak of models
+    trained anew on new cells too: of models as they are, which is McNemar's question, they only
+    err less.
+    """
     of_these_cells_only = test == "auto, scores" and line.name.startswith("fixed")
+    if line.null == "trained models":
+        return test == "student"
     return not (of_these_cells_only and line.null == "new cells")
 
 

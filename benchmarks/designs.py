@@ -38,6 +38,7 @@ class Drawn:
     """Whether the arms met the same seeds."""
     null: str = "new cells"
     """Of what there is no difference on average."""
+    metric: str = "test/accuracy"
 
 
 def nearest_centroid(noise: float = 0.0) -> Learner:
@@ -118,7 +119,7 @@ class Resplit:
         shape = (sims, len(FRACTIONS), MOST_SEEDS)
         a, b, only_a, only_b = (np.zeros(shape) for _ in range(4))
         covariance = np.zeros((*shape, MOST_SEEDS))
-        score = accuracy if self.metric == "accuracy" else macro_f1
+        score = {"accuracy": accuracy, "macro_f1": macro_f1}[self.metric]
         test, arms = splits(y, rng, seeds)[0], (self.arm, self.other or self.arm)
         n_test = test.sum(-1)[0]
         for i in range(sims):
@@ -137,7 +138,8 @@ class Resplit:
             told = CellByCell(covariance[:, j], only_a[:, j], only_b[:, j], n_cells)
             design = Design("random", n_test / len(y), fraction)
             cells = told if self.shared else None
-            yield Drawn(self.name, design, a[:, j] - shift, b[:, j], cells, self.shared)
+            drawn = Drawn(self.name, design, a[:, j] - shift, b[:, j], cells, self.shared)
+            yield replace(drawn, metric=f"test/{self.metric}")
 
 
 def splits(y: np.ndarray, rng: np.random.Generator, seeds: int) -> tuple[np.ndarray, np.ndarray]:

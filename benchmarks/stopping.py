@@ -54,7 +54,9 @@ DESIGNS = [
     Independent("independent pairs, heavy tails", heavy=True),
     Resplit("centroids", (100, 100), Arm(nearest_centroid(), 5, 1.5)),
     Resplit("noisy centroids", (300, 300), Arm(nearest_centroid(0.5), 5, 1.5)),
-    Resplit("ridge, 5 classes, F1", (280, 210, 105, 70, 35), Arm(ridge, 10, 2.2), metric="f1"),
+    Resplit(
+        "ridge, 5 classes, F1", (280, 210, 105, 70, 35), Arm(ridge, 10, 2.2), metric="macro_f1"
+    ),
     FixedTest("fixed test set", new_cells=True),
     ZeroShot("zero-shot, two random arms"),
 ]
@@ -96,7 +98,7 @@ def lines(drawn: Drawn) -> Iterator[Line]:
 def p_values(drawn: Drawn, n: int) -> np.ndarray:
     """What `auto` gives at the first n seeds of each data set; 1 where nothing varies."""
     cells = drawn.cells and of_seeds(drawn.cells, n)
-    scores = Scores(drawn.a[:, :n], drawn.b[:, :n], "test/accuracy", drawn.design, cells)
+    scores = Scores(drawn.a[:, :n], drawn.b[:, :n], drawn.metric, drawn.design, cells)
     chosen, _ = choose_test(n if drawn.shared else 0, drawn.design, cells is not None)
     p = OFFERED[chosen].estimate(scores).p
     by_cells = chosen == "seeds-and-cells" and drawn.design.extra is None

@@ -40,6 +40,7 @@ def model_facts(name: str) -> Facts:
         "summary": card.summary,
         "version": catalog.version(name),
         "extra": card.extra or "",
+        "packages": ", ".join(card.packages),
         "licence": card.licence,
         "citation": card.citation,
     }

@@ -15,6 +15,7 @@ from orchestrator import early
 from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
 from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
+from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
 from orchestrator.records import Ledger, Record, manifests, now
 from orchestrator.storage import opened
@@ -62,7 +63,12 @@ class Plan:
             "resources": self.resources(),
             "estimate": self.estimate(),
             **({"search": self.search()} if self.sweep.search else {}),
+            **({"environments": apart} if (apart := self.environments()) else {}),
         }
+
+    def environments(self) -> dict[str, list[str]]:
+        """The arms that run in an environment of their own, and the packages it is made from."""
+        return {arm: list(some) for arm in self.sweep.models if (some := own(model_of(arm)))}
 
     def search(self) -> dict[str, Any]:
         """How many settings an adaptive search has so far, and how many it will have."""
@@ -102,8 +108,8 @@ class Plan:
 
     @cached_property
     def known(self) -> Costs:
-        """What the storage's records say of costs."""
-        return learned(self.storage)
+        """What the storage's records say of costs, read once."""
+        return known_costs(self.storage, self.sweep.processes)
 
     def costs(self) -> dict[str, Cost | None]:
         """What each trial to run may take, by its id; None where nothing is known of its model."""
@@ -251,6 +257,11 @@ def shared_by(model: str, task: str, processes: int) -> int:
     share."""
     trains = catalog.find("tasks", task).needs in (Annotator, Pretrainer)
     return processes if trains and catalog.card(model).processes else 1
+
+
+def known_costs(storage: Path, processes: int) -> Costs:
+    """What a storage's records say of the costs of trials that so many processes may share."""
+    return learned(storage, lambda trial: shared_by(trial.model, trial.task, processes))
 
 
 def resources(model: str, processes: int = 1) -> dict[str, float]:

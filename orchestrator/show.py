@@ -84,6 +84,9 @@ def plan_summary(summary: Facts) -> None:
     }
     if search := summary.get("search"):
         drawn["search"] = f"{search['settings']} of {search['of']} settings so far, {search['by']}"
+    if apart := summary.get("environments"):
+        told = (f"{model} has its own, with {', '.join(some)}" for model, some in apart.items())
+        drawn["environments"] = "; ".join(told)
     facts(f"{summary['sweep']}: {summary['title']}", drawn)
 
 

@@ -33,7 +33,7 @@ def ranks(found: Ranking) -> Figure:
             name(axis, found, model, len(names) + 0.4, depth + 0.55 * place, "left")
         for place, group in enumerate(groups):
             ends = found.ranks[group[0]] - 0.05, found.ranks[group[-1]] + 0.05
-            axis.hlines(-0.3 - 0.28 * place, *ends, color=INK, linewidth=3.5)
+            axis.hlines(-0.3 - 0.28 * place, *ends, color=INK, linewidth=2.5)
         axis.hlines(1.2, 1, 1 + found.critical_difference, color=FAINT, linewidth=1.5)
         axis.text(1, 1.3, f"critical difference {found.critical_difference:.2f}", color=FAINT)
         axis.set_ylim(-depth - 0.55 * len(left), 1.9)

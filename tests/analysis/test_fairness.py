@@ -3,9 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from analysis import report
 from analysis.fairness import budgets, warnings
+from orchestrator.cli import app
+from orchestrator.execute import Done, record_of
+from orchestrator.planning import plan
+from orchestrator.records import Ledger, write_manifest
+from orchestrator.sweep import Comparison, Sweep
+from search_spaces.spaces import grid
 from tests.analysis.conftest import scores_table, sweep_table, trial
 
 LOST = {("pca+probe", 0.1, 0)}
@@ -67,6 +74,27 @@ def test_one_tuned_arm_is_held_against_the_comparison():
     [told] = warnings(sweep_table(), {"logreg", "pca+probe"})
     assert told.startswith("Only logreg (3 candidates) was tuned")
     assert warnings(sweep_table(), {"logreg", "mean"}) == []  # mean has nothing to tune
+
+
+@pytest.mark.parametrize("settings", [[20], [20, 50]])
+def test_the_command_warns_of_one_tuned_arm_in_its_report(tmp_path, settings):
+    sweep = Sweep(
+        title="A contest", task="annotation", datasets=["toy"], seeds=range(3), name="contest",
+        models={"logreg": {"C": grid([0.1, 1.0])}, "pca+probe": {
+            "embedder.n_components": grid(settings)}},
+        analysis=[Comparison("logreg", "pca+probe", metric="test/accuracy")],
+    )  # fmt: skip
+    planned = plan(sweep, tmp_path)
+    write_manifest(tmp_path, planned.manifest())
+    for at, one in enumerate(planned.trials):
+        scores = {"test/accuracy": 0.8 + 0.01 * (at % 4), "valid/accuracy": 0.7 + 0.01 * at}
+        done = Done(metrics=scores | {"n_train": 80, "n_eval": 20}, protocol="random")
+        Ledger(tmp_path).commit(record_of(one, done, "test"))
+    page = tmp_path / "r.html"
+    words = ["report", "contest", "--storage", str(tmp_path), "--out", str(page)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    told = "Only logreg (2 candidates) was tuned; pca+probe ran with one setting."
+    assert (told in page.read_text()) == (len(settings) == 1)
 
 
 def test_a_model_that_tunes_itself_was_tuned():

@@ -245,4 +245,4 @@ def test_what_is_undecided_among_others_says_how_it_stands_alone():
     rows = rows.assign(verdict="undecided", p_adjusted=0.2)
     assert rows["p"][0] < 0.05
     assert "asked alone, p = " in sentences(rows)[0]["detail"]
-    assert "seeds to find, asked alone" in sentences(rows.assign(p=0.06))[0]["detail"]
+    assert "takes about 14 seeds to find" in sentences(rows.assign(seeds_needed=14))[0]["detail"]

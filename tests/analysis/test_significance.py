@@ -310,6 +310,39 @@ def test_more_seeds_cannot_always_decide():
     assert "more test cells can" in row["note"]
 
 
+def test_what_else_is_asked_makes_more_seeds_necessary():
+    """Holm asks p < 0.05 / 8 of the first of eight, and the outlook is of that level."""
+    table = scores_table(np.add(B, [0.03, 0.01, 0.04, 0.02, 0.01]), B)
+    alone = only(compare(table, "a", "b", test="paired"))
+    many = compare_all(table, [{"a": "a", "b": "b", "margin": 0.001 * k} for k in range(1, 9)],
+                       test="paired")  # fmt: skip
+    assert alone["p"] < 0.05 < many["p_adjusted"].min()
+    assert (many["seeds_needed"] > alone["seeds_needed"]).all()
+    strict = only(compare(table, "a", "b", test="paired", alpha=0.05 / 8))
+    assert set(many["seeds_needed"]) == {strict["seeds_needed"]}
+    uncorrected = compare_all(table, [{"a": "a", "b": "b"}] * 8, test="paired", correction=None)
+    assert set(uncorrected["seeds_needed"]) == {alone["seeds_needed"]}
+
+
+def test_the_note_that_seeds_cannot_decide_knows_of_what_else_is_asked():
+    """A difference within reach when asked alone, and beyond it as one of twenty."""
+    table = scores_table(np.add(B, [0.02, 0.034, 0.02, 0.001, 0.02]), B)
+    alone = only(compare(table, "a", "b"))
+    assert alone["verdict"] == "undecided"
+    assert alone["seeds_needed"] > 5
+    assert "more seeds" not in alone["note"]
+    many = compare_all(table, [{"a": "a", "b": "b"}] * 20)
+    assert many["seeds_needed"].isna().all()
+    assert many["note"].str.endswith("more seeds cannot decide this: more test cells can").all()
+
+
+def test_without_predictions_a_mean_over_classes_is_warned_of():
+    told = "a class of few cells makes this find differences too easily"
+    assert told in answer(A, B)["note"]
+    accuracy = only(compare(scores_table(A, B, metric="test/accuracy"), "a", "b", "test/accuracy"))
+    assert told not in accuracy["note"]
+
+
 def test_the_effect_is_the_difference_in_pooled_spreads():
     row = answer(A, B, test="student")
     pooled = np.sqrt((np.var(A, ddof=1) + np.var(B, ddof=1)) / 2)

@@ -187,7 +187,7 @@ class ScBERT:
 
         def evaluate() -> Metrics:
             said = names[cell_types.classify(network, trunks[1], at_once, self.autocast)]
-            scores = classification.scores(truth, said, np.unique(truth))
+            scores = classification.counted(truth, said).scores(np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
         weight = self.weight(y, truth, names)

@@ -1,0 +1,73 @@
+"""t tests of which a part is known are scipy's in their limits, and err as often as told."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis.intervals import PartlyKnown, corrected_welch, seeds_and_cells, welch
+
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(200)
+CHANCES = (NODES + 1) / 2
+
+
+@pytest.mark.parametrize("df", [1, 2, 4, 9, 49])
+def test_with_nothing_known_it_is_a_t_test(df):
+    found = PartlyKnown(np.array([0.3, 2.5, 8.0]), np.full(3, 1.3), df)
+    assert found.p == pytest.approx(2 * stats.t.sf(found.difference / 1.3, df), rel=1e-6)
+    low, high = found.interval(0.99)
+    assert (high - low) / 2 == pytest.approx(np.full(3, 1.3 * stats.t.isf(0.005, df)))
+
+
+def test_with_all_known_it_is_a_z_test():
+    found = PartlyKnown(2.0, 1.5, 4, floor=1.5**2, known=1.5**2)
+    assert found.p == pytest.approx(2 * stats.norm.sf(2 / 1.5))
+    assert found.interval()[1] == pytest.approx(2 + 1.5 * stats.norm.isf(0.025))
+
+
+positive = st.floats(0.01, 100)
+
+
+@given(st.floats(-50, 50), positive, positive, st.integers(1, 30))
+def test_chances_and_intervals_agree(difference, own, known, df):
+    found = PartlyKnown(difference, np.sqrt(own + known), df, known, known)
+    low, high = found.interval(0.9)
+    assert found.above(low) == pytest.approx(0.05, rel=1e-6)
+    assert found.below(high) == pytest.approx(0.05, rel=1e-6)
+    assert found.above(0.0) + found.below(0.0) == pytest.approx(1, abs=1e-8)
+    assert found.p == pytest.approx(2 * min(found.above(0.0), found.below(0.0)), rel=1e-6)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 1, 3, 10])
+def test_it_errs_as_often_as_told_however_large_the_parts_are(seeds, ratio):
+    """Exactly, by quadrature over the estimated variance; the known one is 1."""
+    df = seeds - 1
+    own = ratio * stats.chi2.ppf(CHANCES, df) / df
+    found = PartlyKnown(np.zeros(len(own)), np.sqrt(own + 1), df, 1.0, np.ones(len(own)))
+    beyond = 2 * stats.norm.sf(found.interval()[1] / np.sqrt(ratio + 1))
+    assert 0.046 < beyond @ WEIGHTS / 2 < 0.065
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (3, 10), (5, 5)])
+@pytest.mark.parametrize("ratio", [0.1, 1, 10])
+def test_unpaired_arms_err_as_often_as_told(n_a, n_b, ratio):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(40_000, n_a)) * np.sqrt(ratio * n_a), rng.normal(size=(40_000, n_b))
+    assert 0.0375 < (corrected_welch(a, b * np.sqrt(n_b), 0.0).p < 0.05).mean() < 0.065
+
+
+def test_many_seeds_need_no_second_term():
+    a, b = np.random.default_rng(1).normal(size=(2, 400))
+    assert corrected_welch(a, b, 0.0).df == pytest.approx(welch(a, b).df, rel=0.02)
+    assert corrected_welch(a, b, 0.25).error > welch(a, b).error
+
+
+def test_the_smaller_of_two_guesses_is_what_seeds_share():
+    a, b = np.array([0.9, 0.8, 0.85]), np.array([0.7, 0.75, 0.8])
+    guess = 0.25 * np.var(a - b, ddof=1)
+    few, many = (seeds_and_cells(a, b, 0.25, guess * part) for part in (0.5, 2.0))
+    assert (few.floor, many.floor) == pytest.approx((guess / 2, guess))
+    t = many.difference / np.sqrt(np.var(a - b, ddof=1) / 3 + guess)
+    assert many.p == pytest.approx(2 * stats.t.sf(t, 2))
