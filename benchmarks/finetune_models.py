@@ -274,7 +274,8 @@ def geneformer(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
     """See the head of `finetune.py`; V1 with six layers."""
     from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
-    from trainables.networks.geneformer import Ranked, Run, built
+    from trainables.networks.geneformer import built
+    from trainables.networks.geneformer_runs import Ranked, Run
 
     place, longest = torch.device(ctx.device), asked.longest or 2048
 

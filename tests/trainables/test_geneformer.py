@@ -18,8 +18,8 @@ from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.genes.ranks import framed, rank_values
 from trainables.networks import geneformer as networks
-from trainables.networks import weights
-from trainables.networks.geneformer import Ranked, Run
+from trainables.networks import geneformer_runs, weights
+from trainables.networks.geneformer_runs import Ranked, Run
 from trainables.protocols import NotApplicable
 from trainables.splits import random_split
 
@@ -314,7 +314,7 @@ def test_a_padded_batch_embeds_as_each_cell_alone(ctx, monkeypatch, specials, po
         with torch.no_grad():
             return [answer(rows) for rows in together]
 
-    monkeypatch.setattr(networks, "asked", asked)
+    monkeypatch.setattr(geneformer_runs, "asked", asked)
     np.testing.assert_allclose(run.embedding(cells, 1, pooling), alone, atol=1e-5)
 
 

@@ -30,8 +30,9 @@ from trainables.protocols import (
 from trainables.store import Store
 
 if TYPE_CHECKING:
-    from trainables.networks.geneformer import Ranked, Run
-    from trainables.networks.training import Plan, Precision, Rate
+    from trainables.networks.geneformer_runs import Ranked, Run
+    from trainables.networks.rates import Rate
+    from trainables.networks.training import Plan, Precision
 
 CHOICES = {
     "values": ("counts", "X"),
@@ -249,6 +250,7 @@ class Geneformer:
         """A network with its dictionaries, from a folder or fresh."""
         installed()
         from trainables.networks import geneformer, weights
+        from trainables.networks.geneformer_runs import Run
 
         if self.weights == "none":
             known = self.fresh_dictionaries(cells, ctx)
@@ -259,7 +261,7 @@ class Geneformer:
             geneformer.fits(folder, shape, known)
             network = geneformer.built(shape, ctx.seed, classes)
             geneformer.load(network, folder)
-        return geneformer.Run(network.to(ctx.device), ctx, self.precision), known
+        return Run(network.to(ctx.device), ctx, self.precision), known
 
     def fresh_dictionaries(self, cells: Cells, ctx: Context) -> Dictionaries:
         """The authors', or the cells' own."""
@@ -315,7 +317,7 @@ class Geneformer:
 
         Raises ValueError where no gene has one.
         """
-        from trainables.networks.geneformer import Ranked
+        from trainables.networks.geneformer_runs import Ranked
 
         places_ = run.network.config.max_position_embeddings
         longest = min(self.max_length or places_, places_)
@@ -342,7 +344,8 @@ class Geneformer:
         self, rows: int, *, epochs: int, lr: float, warmup: int, best: str
     ) -> tuple[Plan, Rate]:
         """How the common loop goes on: gradients clipped at 1, as transformers' Trainer does."""
-        from trainables.networks.training import Plan, linear
+        from trainables.networks.rates import linear
+        from trainables.networks.training import Plan
 
         epochs = self.epochs or epochs
         steps = epochs * math.ceil(rows / self.batch)

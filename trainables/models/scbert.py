@@ -70,7 +70,7 @@ class ScBERT:
     batch: int = 32
     accumulate: int = 1
     lr: float = 1e-4
-    """The peak of the schedule, `networks.training.warmup_cosine`, which is stepped once an epoch:
+    """The peak of the schedule, `networks.rates.warmup_cosine`, which is stepped once an epoch:
     the first epoch runs at `min_lr`, and the peak is reached after `warmup` epochs."""
     min_lr: float = 1e-6
     warmup: int = 5
@@ -305,7 +305,8 @@ class ScBERT:
         import torch
 
         from trainables.networks.processes import group
-        from trainables.networks.training import Plan, Training, trainable, warmup_cosine
+        from trainables.networks.rates import warmup_cosine
+        from trainables.networks.training import Plan, Training, trainable
 
         if self.stabiliser == "paper" and group()[1] > 1:
             raise ValueError(

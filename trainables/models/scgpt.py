@@ -23,9 +23,10 @@ from trainables.protocols import (
 )
 
 if TYPE_CHECKING:
+    from trainables.networks.rates import Rate
     from trainables.networks.scgpt_checkpoint import Checkpoint
     from trainables.networks.scgpt_runs import Run
-    from trainables.networks.training import Plan, Precision, Rate
+    from trainables.networks.training import Plan, Precision
 
 CHOICES = {
     "backend": ("fast", "authors"),
@@ -248,7 +249,7 @@ class ScGPT:
 
     def rate(self) -> Rate:
         """StepLR of one epoch."""
-        from trainables.networks.training import exponential
+        from trainables.networks.rates import exponential
 
         return exponential(self.lr, self.decay)
 

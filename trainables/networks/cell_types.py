@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.panel import content, dense
 from trainables.matrices import new_array
+from trainables.networks.inference import asked
 from trainables.networks.performer import Head, ScBERTNetwork
 from trainables.networks.processes import parted
 from trainables.networks.training import Loss, Precision, autocast, seeded, usable
@@ -62,18 +63,29 @@ class Trunk:
         device = self.network.token_emb.weight.device
         if self.kept is not None:
             return torch.from_numpy(self.kept[rows]).to(device)
-        tokens = torch.from_numpy(dense(self.tokens[rows])).to(device)
         if not self.frozen:
+            tokens = torch.from_numpy(dense(self.tokens[rows])).to(device)
             return self.network.blocks(self.network.embed(tokens), 0, self.first)
-        # cell by cell, where a cell's own output is asked for: then it is the same to the last bit
-        # whether it was computed beforehand, and in whatever company
-        alone = self.network.stabiliser == "per_cell"
-        with torch.no_grad(), autocast(device, self.precision):
-            said = [
-                self.network.blocks(self.network.embed(some), 0, self.first)
-                for some in (tokens.split(1) if alone else [tokens])
-            ]
-        return torch.cat(said)
+        return torch.cat([*self.said(rows)])
+
+    def said(self, rows: np.ndarray) -> Iterator[Tensor]:
+        """What the frozen part says, cell by cell where a cell's own output is asked for.
+
+        Then it is the same to the last bit whether it was computed beforehand, in whatever company,
+        and by however many threads.
+        """
+        device = self.network.token_emb.weight.device
+
+        def of(some: np.ndarray) -> Tensor:
+            with torch.no_grad(), autocast(device, self.precision):
+                tokens = torch.from_numpy(dense(self.tokens[some])).to(device)
+                return self.network.blocks(self.network.embed(tokens), 0, self.first)
+
+        if self.network.stabiliser == "paper":
+            return iter([of(rows)])
+        if device.type == "cuda":
+            return map(of, rows[:, None])
+        return asked(lambda i: of(rows[i]), rows, device, torch.get_num_threads())
 
     def keep(self, store: Store) -> None:
         """Compute every cell's frozen part now, or find it in the store."""
@@ -90,8 +102,8 @@ class Trunk:
             size = self.network.size
             shape = (self.tokens.shape[0], size.length, size.dim)
             out = new_array(draft / "prefix.npy", np.float32, shape)
-            for row in range(shape[0]):
-                out[row] = self(np.array([row])).float().cpu().numpy()[0]
+            for row, said in enumerate(self.said(np.arange(shape[0]))):
+                out[row] = said.float().cpu().numpy()[0]
             out.flush()
 
         recipe = {

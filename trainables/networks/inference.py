@@ -61,8 +61,11 @@ def side_by_side(work: Callable[[T], object], items: Sequence[T], workers: int) 
         for item in items:
             alone(item)
         return
-    with threads(1), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(alone, items))  # a list, so that errors are raised
+    with threads(1), contextlib.ExitStack() as pools:
+        many = map
+        if len(items) > 1:
+            many = pools.enter_context(ThreadPoolExecutor(workers)).map
+        list(many(alone, items))  # a list, so that errors are raised
 
 
 def batches(lengths: np.ndarray, device: torch.device, parts: int = 1) -> Iterator[np.ndarray]:

@@ -22,8 +22,8 @@ EPSILON = 1e-4
 """What the authors' kernel adds to each feature."""
 POSITIONS = 512
 """Of a piece, on a CPU: its features and their slopes stay in a core's cache."""
-ON_GPU = 2**27
-"""Numbers of features held at once."""
+IN_CACHE, ON_GPU = 2**17, 2**27
+"""Numbers of features held at once, of as many heads and cells as that are."""
 
 Stabiliser = Literal["per_cell", "paper"]
 
@@ -175,12 +175,17 @@ def pieces(x: Tensor) -> tuple[Tensor, ...]:
 
 
 def for_units(work: Callable[[Any], None], q: Tensor, directions: Tensor) -> None:
-    """Every head of every cell, by its index; on a GPU many at once, as slices."""
+    """Work on every head of every cell by its index; on several at once, as slices, where their
+    features are few enough."""
     cells, heads, n, _ = q.shape
-    if not q.is_cuda:
-        units = list(itertools.product(range(cells), range(heads)))
-        return side_by_side(work, units, torch.get_num_threads())
-    at_once = max(1, ON_GPU // (cells * n * len(directions)))
-    for start in range(0, heads, at_once):
-        work((slice(None), slice(start, start + at_once)))
-    return None
+    limit = ON_GPU if q.is_cuda else IN_CACHE
+    many = max(1, limit // (n * len(directions)))  # heads at once
+    if many == 1:
+        units: list[Any] = list(itertools.product(range(cells), range(heads)))
+    elif many < heads:
+        some = [slice(h, h + many) for h in range(0, heads, many)]
+        units = [(slice(c, c + 1), h) for c in range(cells) for h in some]
+    else:
+        whole = many // heads
+        units = [(slice(c, c + whole), slice(None)) for c in range(0, cells, whole)]
+    side_by_side(work, units, 1 if q.is_cuda else torch.get_num_threads())

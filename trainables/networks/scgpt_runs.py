@@ -15,13 +15,13 @@ from trainables.genes.binning import tie_draws
 from trainables.genes.tokens import MASK_VALUE, Tokens
 from trainables.networks.inference import asked, parted, threads
 from trainables.networks.processes import parted as in_parts
+from trainables.networks.rates import Rate
 from trainables.networks.scgpt_checkpoint import save
 from trainables.networks.training import (
     Loss,
     Plan,
     Precision,
     Progress,
-    Rate,
     Training,
     autocast,
     trainable,

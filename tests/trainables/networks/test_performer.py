@@ -175,15 +175,19 @@ def test_in_paper_mode_it_does():
 def test_the_way_back_is_the_slope_of_the_way_there(together, monkeypatch):
     monkeypatch.setattr(kernels, "POSITIONS", 4)  # of 6: two pieces
     draws = torch.Generator().manual_seed(0)
-    q, k, v = torch.randn(3, 2, 3, 6, 5, generator=draws, dtype=torch.float64).requires_grad_()
+    q, k, v = torch.randn(3, 3, 3, 6, 5, generator=draws, dtype=torch.float64).requires_grad_()
     directions = torch.randn(7, 5, generator=draws, dtype=torch.float64)
-    assert torch.autograd.gradcheck(kernels.Kernel.apply, (q, k, v, directions, together))
+    for in_cache in (0, 100, 2**17):  # head by head, two of a cell, all at once
+        monkeypatch.setattr(kernels, "IN_CACHE", in_cache)
+        given = (q, k, v, directions, together)
+        assert torch.autograd.gradcheck(kernels.Kernel.apply, given, fast_mode=True)
 
 
 @pytest.mark.parametrize("stabiliser", ["paper", "per_cell"])
 def test_pieces_and_threads_change_neither_encodings_nor_gradients(stabiliser, monkeypatch):
     def asked(at_once, workers):
         monkeypatch.setattr(kernels, "POSITIONS", at_once)
+        monkeypatch.setattr(kernels, "IN_CACHE", at_once)
         network = small(stabiliser)
         with threads(workers):
             said = network(some_tokens())
@@ -191,7 +195,7 @@ def test_pieces_and_threads_change_neither_encodings_nor_gradients(stabiliser, m
         gradients = {n: p.grad for n, p in network.named_parameters() if p.requires_grad}
         return {"said": said.detach(), **gradients}
 
-    whole, parts = asked(512, 1), asked(4, 1)
+    whole, parts = asked(2**17, 1), asked(4, 1)
     for name, one in whole.items():
         torch.testing.assert_close(one, parts[name], rtol=1e-4, atol=1e-6)
         assert one.abs().sum() > 0

@@ -14,15 +14,8 @@ import torch
 from torch import nn
 
 from trainables.networks.processes import parted
-from trainables.networks.training import (
-    Plan,
-    Training,
-    autocast,
-    exponential,
-    seeded,
-    usable,
-    warmup_cosine,
-)
+from trainables.networks.rates import exponential, warmup_cosine
+from trainables.networks.training import Plan, Training, autocast, seeded, usable
 
 SCRIPT = Path(__file__).parent / "training_script.py"
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from trainables.networks.processes import Place, joined, parted
-from trainables.networks.training import Plan, Training, exponential, seeded
+from trainables.networks.rates import exponential
+from trainables.networks.training import Plan, Training, seeded
 
 ROWS = 23
 
