@@ -225,7 +225,7 @@ def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
     from analysis.published import published
     from analysis.reproduce import Design, published_tests, reproduction
     from orchestrator.faithful import obstacles
-    from orchestrator.sweep import find_sweep
+    from orchestrator.known_sweeps import find_sweep
 
     design = find_sweep(sweep)
     small = ran(storage, f"{design.name}-small")

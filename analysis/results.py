@@ -46,7 +46,8 @@ def results(
     if source != "mlflow":
         raise ValueError(f"no source {source!r}; there are: records, mlflow")
     from orchestrator.compact import of_rows
-    from orchestrator.tracking import default_uri, mirrored
+    from orchestrator.mlflow_runs import mirrored
+    from orchestrator.tracking import default_uri
 
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     rows = mirrored(uri or default_uri(find_storage(storage)), sweep)

@@ -5,7 +5,8 @@
 Ours is a sweep whose model answers at once: split, scores, artifacts, a record and an MLflow run
 for each trial; the comparison and the report are left out. The peers do nothing in their trials:
 bare Ray tasks (the floor), Tune with `reuse_actors` and its MLflow callback, and Tune as it
-comes, a new process a trial. Each is a process of its own on two CPUs; starting Ray is left out.
+comes, a new process a trial. Each is a process of its own on two CPUs; starting and
+ending Ray are left out.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def ours(trials: int, folder: Path) -> float:
     from datetime import datetime
 
     from orchestrator.driver import run
+    from orchestrator.launch import connected
     from orchestrator.records import Ledger
     from orchestrator.sweep import Sweep
 
@@ -50,8 +52,9 @@ def ours(trials: int, folder: Path) -> float:
         models = {"noop": {}}
         return Sweep(title="no-op", task="annotation", datasets=["toy"], models=models, seeds=seeds)
 
-    ran = run(sweep(range(trials)), folder)
-    ended = time.time()
+    with connected():
+        ran = run(sweep(range(trials)), folder)
+        ended = time.time()
     assert ran.statuses == {"ok": trials}, ran
     ledger = Ledger(folder)
     started = [ledger.last(i)["started_at"] for i in ledger.settled_ids()]  # type: ignore[index]

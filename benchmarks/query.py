@@ -23,8 +23,9 @@ from unittest import mock
 import numpy as np
 
 from orchestrator.execute import Done, record_of
+from orchestrator.mlflow_runs import METRICS, ROW, TRIALS, params_of, tags_of
 from orchestrator.records import Ledger, Record, about, now, read_manifest, write_manifest
-from orchestrator.tracking import METRICS, ROW, TRIALS, default_uri, params_of, tags_of
+from orchestrator.tracking import default_uri
 from trainables.trial import Trial
 
 SWEEP = "made-up"

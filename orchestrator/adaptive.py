@@ -21,8 +21,9 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.configurations import Sampled, Tried, expanded
 from orchestrator.records import Ledger, Record, manifests_of, newest, read
-from orchestrator.sweep import FIRST, Sampled, Sweep, Tried, expanded, find_dataset
+from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
 from trainables.seeds import random_state
 from trainables.store import canonical

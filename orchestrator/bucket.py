@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import threading
 import time
@@ -20,15 +21,12 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestrator.refusals import code_of, passing, trouble
+
 PATIENCE_S, AT_FIRST_S = 300.0, 5.0
 """How long a request is repeated: of a storage in use, and of one that was just named."""
 AT_ONCE = 16
 """Requests at a time."""
-BUSY = {"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "OperationAborted"}
-CUT_SHORT = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}
-"""What a store calls requests that may succeed a little later, none of which it kept."""
-IN_PARTS = 8 << 20
-"""Bytes of a file from which it travels in parts."""
 ABOUT = "storage.json"
 """The object that says what this store can do, so that it is tried out once."""
 
@@ -184,7 +182,7 @@ class Bucket:
             refuses = not self.put_new(probe, b"")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (400, 501):
-                raise
+                raise ValueError(trouble(self, error)) from None
             refuses = False
         self.delete([probe])
         self.write(ABOUT, json.dumps({"conditional": refuses}).encode())
@@ -195,16 +193,21 @@ class Bucket:
         ask = {"Bucket": self.name, "Key": self.prefix + name, "Body": content}
         self.patiently(lambda: self.client.put_object(**ask))
 
-    def upload(self, path: Path, name: str) -> None:
-        """A file as an object, in parts where it is large; it is there whole or not at all."""
-        if path.stat().st_size < IN_PARTS:
-            return self.write(name, path.read_bytes())
+    def upload(self, path: Path, name: str, once: bool = False) -> bool:
+        """A file as an object, in parts where it is large; it is there whole or not at all.
 
-        def transfer() -> None:
-            with path.open("rb") as file:  # opened once: another may be put into its place
-                self.client.upload_fileobj(file, self.name, self.prefix + name)
+        With `once` only if there is none of that name yet: False where there is.
+        """
+        from orchestrator import uploads
 
-        self.patiently(transfer)
+        with path.open("rb") as file:  # opened once: another may be put into its place
+            if os.fstat(file.fileno()).st_size >= uploads.IN_PARTS:
+                return uploads.InParts(self, name, file.fileno(), once).upload()
+            content = file.read()
+        if once:
+            return self.create(name, content)
+        self.write(name, content)
+        return True
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects, as many as there are."""
@@ -243,21 +246,7 @@ class Bucket:
         except OutOfReach as error:
             raise ValueError(f"{error}; check AWS_ENDPOINT_URL and the network") from None
         except (BotoCoreError, ClientError) as error:
-            raise ValueError(self.trouble(error)) from None
-
-    def trouble(self, error: Exception) -> str:
-        """What is wrong with a bucket, and how to mend it."""
-        where = self.client.meta.endpoint_url
-        if "Credentials" in type(error).__name__:
-            return (
-                f"there are no AWS credentials for {self}: set AWS_PROFILE, or AWS_ACCESS_KEY_ID"
-                " and AWS_SECRET_ACCESS_KEY"
-            )
-        if code_of(error) == "NoSuchBucket":
-            return f"there is no bucket {self.name!r} at {where}; make it, or correct --storage"
-        if code_of(error):
-            return f"{where} refuses {self} ({code_of(error)}): ask for list, read, write, delete"
-        return f"the storage {self} cannot be used: {error}"
+            raise ValueError(trouble(self, error)) from None
 
 
 @lru_cache(maxsize=8)
@@ -273,30 +262,3 @@ def each(do: Callable[..., T], *arguments: Iterable[Any]) -> Iterator[T]:
     """What is done for each, several at a time, in order."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(do, *arguments)
-
-
-def code_of(error: Exception) -> str:
-    """What the store called its refusal; "" for what is none."""
-    response = getattr(error, "response", None)
-    return response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-
-
-def passing(error: Exception) -> bool:
-    """Whether the same request may succeed a little later."""
-    from botocore import exceptions as known
-    from botocore.parsers import ResponseParserError
-
-    if isinstance(error, known.ClientError):
-        if code_of(error) == "NotImplemented":
-            return False
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return code_of(error) in BUSY | CUT_SHORT or status == 429 or status in range(500, 600)
-    cut_short = (
-        known.HTTPClientError,
-        known.ConnectionError,
-        known.IncompleteReadError,
-        known.ChecksumError,
-        known.FlexibleChecksumError,
-        ResponseParserError,
-    )
-    return isinstance(error, cut_short)

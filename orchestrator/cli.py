@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,23 +20,12 @@ from orchestrator.options import (
     CHECK_FAILED,
     DEFAULT_STORAGE,
     FAILED,
-    INTERRUPTED,
     AsJson,
-    BatchKey,
-    Changes,
-    Data,
-    LabelKey,
-    Labels,
-    MaxSeeds,
-    MinCells,
     Storage,
-    TimeLimit,
     TrackingUri,
-    UntilDecided,
-    parsed,
     print_json,
-    refuse_half,
 )
+from orchestrator.running_cli import register as register_running_commands
 from orchestrator.trouble import CannotWrite, in_words
 
 app = typer.Typer(
@@ -69,13 +56,13 @@ def list_(
 
     [dim]gauntlet list models[/dim]
     """
-    from orchestrator import show
+    from orchestrator import known, show
 
-    found = {k: show.listing(k) for k in ([kind.value] if kind else [k.value for k in Kind])}
+    found = {k: known.listing(k) for k in ([kind.value] if kind else [k.value for k in Kind])}
     if as_json:
         return print_json(found)
     for name, entries in found.items():
-        show.table(name, show.brief(entries))
+        show.table(name, known.brief(entries))
 
 
 @app.command("show")
@@ -84,124 +71,16 @@ def show_(name: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False
 
     [dim]gauntlet show pca+probe[/dim]
     """
-    from orchestrator import show
+    from orchestrator import known, show
 
-    found = show.everything(name, storage)
+    found = known.everything(name, storage)
     if as_json:
         return print_json(found)
     for what, facts in found.items():
         show.facts(f"{name} ({what})", facts)
 
 
-@app.command()
-def plan(
-    sweep: str,
-    changes: Changes = None,
-    data: Data = None,
-    label_key: LabelKey = None,
-    batch_key: BatchKey = None,
-    labels: Labels = None,
-    min_cells: MinCells = 0,
-    storage: Storage = DEFAULT_STORAGE,
-    as_json: AsJson = False,
-) -> None:
-    """Say what a sweep would run, what is known already, and what the rest may cost.
-
-    [dim]gauntlet plan quickstart seeds=10[/dim]
-    """
-    from orchestrator import show
-    from orchestrator.planning import plan as make_plan
-
-    chosen = own_cells(sweep, data, label_key, batch_key, min_cells, labels)
-    summary = make_plan(chosen, storage, **parsed(changes)).summary()
-    if as_json:
-        return print_json(summary)
-    show.plan_summary(summary)
-
-
-@app.command()
-def run(
-    sweep: str,
-    changes: Changes = None,
-    data: Data = None,
-    label_key: LabelKey = None,
-    batch_key: BatchKey = None,
-    labels: Labels = None,
-    min_cells: MinCells = 0,
-    storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUri = None,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster [default: Ray on this machine].")
-    ] = None,
-    max_concurrent: Annotated[
-        int | None, typer.Option(help="Run at most this many trials at once.", min=1)
-    ] = None,
-    only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
-    time_limit: TimeLimit = None,
-    until: UntilDecided = None,
-    max_seeds: MaxSeeds = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run what a sweep still lacks, then compare and report. Run it again to resume.
-
-    [dim]gauntlet run quickstart[/dim]
-    [dim]gauntlet run quickstart --until decided --max-seeds 20[/dim]
-    [dim]gauntlet run quickstart --data mine.h5ad --label-key celltype --batch-key donor[/dim]
-    """
-    from orchestrator.driver import Silent
-    from orchestrator.driver import run as run_sweep
-    from orchestrator.progress import Progress
-
-    refuse_half(until, max_seeds)
-    limit = {} if max_seeds is None else {"max_seeds": max_seeds}
-    with standard_output_for_json(as_json):
-        ran = run_sweep(
-            own_cells(sweep, data, label_key, batch_key, min_cells, labels),
-            storage,
-            tracking_uri=tracking_uri,
-            address=address,
-            max_concurrent=max_concurrent,
-            only=only,
-            time_limit=time_limit,
-            display=Silent() if as_json else Progress(),
-            **parsed(changes) | limit,
-        )
-    conclude(ran, storage, tracking_uri, as_json)
-
-
-@app.command()
-def retry(
-    sweep: str,
-    only: Annotated[
-        str | None, typer.Option(help="Only this outcome: failed, out_of_memory, timeout.")
-    ] = None,
-    storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUri = None,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
-    time_limit: TimeLimit = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run the trials of a recorded sweep again that failed.
-
-    [dim]gauntlet retry quickstart --only out_of_memory[/dim]
-    """
-    from orchestrator.driver import Silent
-    from orchestrator.driver import retry as retry_sweep
-    from orchestrator.progress import Progress
-
-    with standard_output_for_json(as_json):
-        ran = retry_sweep(
-            sweep,
-            storage,
-            only=only,
-            tracking_uri=tracking_uri,
-            address=address,
-            time_limit=time_limit,
-            display=Silent() if as_json else Progress(),
-        )
-    conclude(ran, storage, tracking_uri, as_json)
-
-
+register_running_commands(app)
 register_cluster_commands(app)
 register_findings_commands(app)
 
@@ -282,55 +161,6 @@ def doctor(
     print_json(found) if as_json else show.table("doctor", found)
     if not all(check["ok"] for check in found):
         raise typer.Exit(CHECK_FAILED)
-
-
-def own_cells(
-    sweep: str,
-    data: Path | None,
-    label_key: str | None,
-    batch_key: str | None,
-    min_cells: int,
-    labels: Path | None,
-) -> Any:
-    """The sweep, or the same sweep on the user's own cells under a name of its own."""
-    from orchestrator.records import slug
-    from orchestrator.sweep import find_sweep
-    from trainables.userdata import UserFile
-
-    chosen = find_sweep(sweep)
-    if data is None:
-        if label_key or batch_key or min_cells or labels:
-            raise ValueError(
-                "--label-key, --batch-key, --min-cells and --labels describe --data FILE"
-            )
-        return chosen
-    cells: Any = UserFile(data, label_key, batch_key, min_cells, labels)
-    return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
-
-
-def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:
-    """Ray prints news of lost workers; where a program reads our output, they go to stderr."""
-    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-
-
-def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) -> None:
-    """What a run ends with: the comparison, the report, what to do next, the exit code."""
-    from dataclasses import asdict
-
-    from analysis.conclusion import preregistered, write_report
-    from orchestrator import show
-
-    rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
-    page = write_report(storage, ran.sweep, None) if rows is not None else None
-    if as_json:
-        table = [] if rows is None else json.loads(rows.to_json(orient="records"))
-        print_json({**asdict(ran), "comparison": table, "report": page and str(page)})
-    else:
-        show.ending(ran, rows, page, storage, tracking_uri)
-    if ran.interrupted:
-        raise typer.Exit(INTERRUPTED)
-    if ran.failed:
-        raise typer.Exit(FAILED)
 
 
 def main() -> None:

@@ -238,7 +238,7 @@ def staged(sweep: str) -> Iterator[tuple[Path, str, str]]:
     there: our packages as they are imported here, and the sweep's own file if it has one. Nothing
     else travels: no data, no caches, no runs."""
     from orchestrator.driver import code_version
-    from orchestrator.sweep import find_sweep
+    from orchestrator.known_sweeps import find_sweep
 
     find_sweep(sweep)
     here = Path(__file__).parent.parent

@@ -182,9 +182,9 @@ def status(
 def trials_now(storage: str, sweep: str | None) -> tuple[list[dict[str, Any]], bool]:
     """How the sweeps of a storage stand, and whether no trial is left."""
     from analysis.results import find_storage
-    from orchestrator import show
+    from orchestrator.known import statuses
 
-    found = show.statuses(find_storage(storage), sweep)
+    found = statuses(find_storage(storage), sweep)
     return found, not any(row["missing"] for row in found)
 
 

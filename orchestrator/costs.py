@@ -49,6 +49,7 @@ class Costs:
 
     Alike are trials of one model, task, data set and fraction. Where there are none, a model's log
     seconds are a line in the log of its cells times genes (of slope one while all had one size).
+    What so many processes share says nothing of what others, or one alone, will take.
     """
 
     alike: dict[Hashable, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -57,17 +58,19 @@ class Costs:
     )
     size: Callable[[str], float | None] = lambda sha256: None
     """Log of cells times genes of a data set, None while it has not been prepared."""
+    processes: Callable[[Trial], int] = lambda trial: 1
+    """How many will share a trial."""
 
     def of(self, trial: Trial) -> Cost | None:
         """The cost of a trial, None of a model that was never run."""
-        model, alike = family(trial), name(trial)
-        if seen := self.alike.get(alike):
+        sharing = self.processes(trial)
+        if seen := self.alike.get((*name(trial), sharing)):
             n = len(seen)
             # a few values say little of their scatter: as if two more had been seen, `SPREAD` apart
             spread = (variance(seen) * (n - 1) if n > 1 else 0.0) + 2 * SPREAD**2
             scatter = math.sqrt(spread / (n + 1))
             return Cost(mean(seen), scatter / math.sqrt(n), scatter, "its like")
-        if not (seen := self.models.get(model)):
+        if not (seen := self.models.get((*family(trial), sharing))):
             return None
         size = self.size(trial.dataset_sha256)
         mine = None if size is None else size + math.log(trial.fraction)
@@ -93,8 +96,8 @@ def fitted(seen: list[tuple[float | None, float]], size: float | None) -> Cost:
     return Cost(y + slope * (size - x), math.sqrt(away), scatter, "its model, by size")
 
 
-def learned(storage: Path) -> Costs:
-    """What the storage's records say of costs."""
+def learned(storage: Path, processes: Callable[[Trial], int] = lambda trial: 1) -> Costs:
+    """What the storage's records say of costs, for trials that so many `processes` share."""
     ledger, store = Ledger(storage), Store(storage / "store")
     sizes: dict[str, float | None] = {}
 
@@ -103,7 +106,7 @@ def learned(storage: Path) -> Costs:
             sizes[sha256] = log_size(store, sha256)
         return sizes[sha256]
 
-    costs = Costs(size=size)
+    costs = Costs(size=size, processes=processes)
     for record in ledger.current(sorted(ledger.settled_ids())[:MOST]):
         learn(costs, record)
     return costs
@@ -115,10 +118,12 @@ def learn(costs: Costs, record: Record) -> None:
     if seconds <= 0:
         return
     fraction, sha256 = trial["task_params"]["fraction"], trial["dataset_sha256"]
-    model = (trial["model"], trial["task"])
+    model, sharing = (trial["model"], trial["task"]), record.get("processes", 1)
     size, log = costs.size(sha256), math.log(seconds)
-    costs.alike[(*model, sha256, fraction)].append(log)
-    costs.models[model].append((None if size is None else size + math.log(fraction), log))
+    costs.alike[(*model, sha256, fraction, sharing)].append(log)
+    costs.models[(*model, sharing)].append(
+        (None if size is None else size + math.log(fraction), log)
+    )
 
 
 def log_size(store: Store, sha256: str) -> float | None:

@@ -11,10 +11,10 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from orchestrator.costs import kind_of, learned
+from orchestrator.costs import Costs, kind_of
 from orchestrator.dealing import Deck, Kind
 from orchestrator.execute import lost
-from orchestrator.machines import Machine, may_come
+from orchestrator.machines import Machine, may_come, together
 from orchestrator.memory import parts_for
 from orchestrator.records import Ledger, Record
 from trainables.trial import Trial
@@ -39,12 +39,14 @@ class Dealer(Searcher):
     def __init__(
         self,
         table: dict[str, Trial],
-        wanted: dict[tuple[str, str], Machine],
+        wanted: dict[tuple[str, str], list[Machine]],
         storage: Path,
         code_version: str,
         watch: Watch,
         max_concurrent: int | None,
+        costs: Costs,
     ) -> None:
+        """`wanted`: what a trial of a model and task is given, process by process."""
         super().__init__(metric="trials", mode="max")
         self.table, self.ledger, self.watch = table, Ledger(storage), watch
         self.code_version, self.max_concurrent = code_version, max_concurrent
@@ -53,10 +55,9 @@ class Dealer(Searcher):
         self.out: dict[str, tuple[list[str], Kind]] = {}
         self.told: set[str] = set()
         """Trials whose start was shown."""
-        costs = learned(storage)
-        kinds = {
-            i: kind_of(trial, place(wanted[trial.model, trial.task])) for i, trial in table.items()
-        }
+        self.wanted = wanted
+        places = {kind: place(together(bundles)) for kind, bundles in wanted.items()}
+        kinds = {i: kind_of(trial, places[trial.model, trial.task]) for i, trial in table.items()}
         examples = {kind: table[i] for i, kind in kinds.items()}
         known = {kind: costs.of(trial) for kind, trial in examples.items()}
         self.deck = Deck(
@@ -155,13 +156,15 @@ class Dealer(Searcher):
         self.losses[i] += 1
         trial = self.table[i]
         parts = parts_for(trial, self.ledger.last(i))
+        processes = len(self.wanted[trial.model, trial.task])
         if self.losses[i] <= LOST_WORKERS:
             if "OutOfMemory" in died_of and parts == 1:  # so that it is tried again in parts
-                self.ledger.commit(lost(trial, died_of, self.code_version))
+                record = lost(trial, died_of, self.code_version, processes=processes)
+                self.ledger.commit(record)
                 self.before[i] = self.ledger.tries_of(i)
             return self.deck.put_alone(i, kind)
         reason = f"its worker died {self.losses[i]} times: {died_of}"
-        record = lost(trial, reason, self.code_version, parts)
+        record = lost(trial, reason, self.code_version, parts, processes)
         self.ledger.commit(record)
         self.show_end(i, record)
 

@@ -60,18 +60,24 @@ def package(name: str) -> Check:
 
 
 def models() -> list[Check]:
-    """What models with weights or a checkout of their own have here: no fault, whatever it is."""
-    from orchestrator.show import weights_of
+    """What models with weights, a checkout or an environment of their own have here: no fault,
+    whatever it is."""
+    from orchestrator import environments
+    from orchestrator.known import weights_of
     from trainables import catalog
 
     found = []
     for name in catalog.names("models"):
         cls = catalog.find("models", name)
+        if packages := environments.own(name):
+            state = "here" if environments.made(packages) else "made when a trial first wants it"
+            row = {"check": f"environment of {name}", "found": f"{', '.join(packages)} ({state})"}
+            found.append({**row, "ok": True, "advice": ""})
         said = weights_of(name, cls)
         if said:
             lacking = cls.home.missing() if hasattr(cls, "home") else ""
             absent = "(here)" not in said and not lacking
-            way = f"gauntlet models fetch {name} says how to get weights" if absent else lacking
+            way = f"gauntlet models fetch {name} gets weights, or says how" if absent else lacking
             found.append({"check": f"model {name}", "ok": True, "found": said, "advice": way})
     return found
 

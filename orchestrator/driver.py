@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from orchestrator.adaptive import next_round
 from orchestrator.cluster import CODE_VERSION
-from orchestrator.costs import Makespan, learned, makespan
+from orchestrator.configurations import model_of
+from orchestrator.costs import Costs, Makespan, makespan
 from orchestrator.early import judge
 from orchestrator.execute import Done, record_of
 from orchestrator.mirroring import Mirroring
-from orchestrator.planning import Plan, plan, stages, with_needs
+from orchestrator.planning import Plan, known_costs, plan, stages, with_needs
 from orchestrator.records import (
     WELL,
     Ledger,
@@ -30,7 +31,7 @@ from orchestrator.records import (
     write_manifest,
 )
 from orchestrator.storage import bucket_of, leases, opened, store
-from orchestrator.sweep import Sweep, model_of
+from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from orchestrator.until import topped_up
 from trainables.cells import open_cells, prepare
@@ -120,10 +121,12 @@ def run(
         missing = [trial for trial in ready(planned, shown) if trial.id not in known]
         if only is not None:
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
-        write_manifest(planned.storage, planned.manifest())
+        manifest = planned.manifest()
+        write_manifest(planned.storage, manifest)
         where = planned.storage, tracking_uri, address, time_limit
-        how = planned.sweep.processes, judge(planned)
-        job = Job(planned.sweep.name, planned.trials, *where, *how)
+        how = planned.sweep.processes, judge(manifest, planned.trials, planned.storage)
+        costs = planned.known if missing else None
+        job = Job(planned.sweep.name, planned.trials, *where, *how, costs)
         return carry_out(job, missing, shown, ray, max_concurrent)
 
     with ExitStack() as ray:  # one for all looks and rounds
@@ -153,7 +156,8 @@ def retry(
     time_limit: float | None = None,
     display: Display | None = None,
 ) -> Ran:
-    """Run a recorded sweep's failed trials again, or only those of one outcome.
+    """Run a recorded sweep's failed trials again, or only those of one outcome, as the sweep runs
+    them: by as many processes, and with its stopper.
 
     Raises LookupError for a sweep that was never run here, ValueError for an outcome that is
     never retried.
@@ -166,8 +170,8 @@ def retry(
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
     failed = [trial for trial in trials if trial.id in unsettled]
-    processes = manifest.get("processes", 1)
-    job = Job(sweep, trials, place, tracking_uri, address, time_limit, processes)
+    how = manifest.get("processes", 1), judge(manifest, trials, place)
+    job = Job(sweep, trials, place, tracking_uri, address, time_limit, *how)
     with ExitStack() as ray:
         return carry_out(job, failed, display or Silent(), ray)
 
@@ -185,6 +189,8 @@ class Job:
     processes: int = 1
     judge: Callable[[], Any] | None = None
     """Makes what may end trials early, once Ray is there."""
+    known: Costs | None = None
+    """What past trials cost, where that was read already."""
 
 
 def carry_out(
@@ -244,31 +250,32 @@ def ready(planned: Plan, display: Display) -> list[Trial]:
         for note in cells[name].uns["gauntlet"]["notes"]:
             display.note(f"{name}: {note}")
     missing, declined = [], []
-    answers: dict[tuple[str, ...], str] = {}
+    answers: dict[tuple[str, ...], NotApplicable | None] = {}
     for trial in planned.longest_first():
         # no answer depends on seed or fraction, and a check may look at every cell
         asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
         if asked not in answers:
             answers[asked] = declined_because(trial, cells[trial.dataset])
-        if answers[asked]:
-            declined.append((trial, answers[asked]))
+        if (reason := answers[asked]) is not None:
+            declined.append((trial, reason))
         else:
             missing.append(trial)
     if declined:  # after all checks: bad input leaves nothing behind
         ledger, code = Ledger(planned.storage), code_version()
         for trial, reason in declined:
-            done = Done(status="not_applicable", reason=reason)
+            lacks = getattr(reason, "package", "")
+            done = Done(status="not_applicable", reason=str(reason), lacks=lacks)
             ledger.commit(record_of(trial, done, code))
     return missing
 
 
-def declined_because(trial: Trial, cells: Cells) -> str:
-    """Why a trial does not apply, or "" when it does. Raises ValueError for unusable cells."""
+def declined_because(trial: Trial, cells: Cells) -> NotApplicable | None:
+    """Why a trial does not apply, if it does not. Raises ValueError for unusable cells."""
     try:
         trial.check(cells)
     except NotApplicable as reason:
-        return str(reason)
-    return ""
+        return reason
+    return None
 
 
 def go(
@@ -283,6 +290,7 @@ def go(
     all were to take and did. The last is kept beside the sweep's manifest."""
     from orchestrator.launch import connected, launch, room
 
+    costs = job.known or known_costs(job.storage, job.processes)
     ran: set[str] = set()
     ended: set[str] = set()
     moments: list[float] = []
@@ -300,6 +308,7 @@ def go(
             job.storage,
             code_version=code_version(),
             watch=watch,
+            costs=costs,
             max_concurrent=max_concurrent,
             cluster=job.address is not None,
             note=display.note,
@@ -310,12 +319,12 @@ def go(
         return {trial.id for trial in some} <= ended  # Tune swallows the first Ctrl-C, and stops
 
     try:
-        # Ray outermost, so that other threads have ended when it shuts down: one that happens to
-        # free an object of Ray's in that moment would take the process with it.
-        ray.enter_context(connected(job.address))
-        with closing(display), mirroring:
+        # Ray ends after the mirroring, so that other threads have ended when it shuts down: one
+        # that happens to free an object of Ray's in that moment would take the process with it.
+        with closing(display), mirroring:  # MLflow is loaded while Ray starts
+            ray.enter_context(connected(job.address))
             there = room(trials, max_concurrent, job.processes)
-            expected = makespan(trials, learned(job.storage), *there)
+            expected = makespan(trials, costs, *there)
             whole = all(
                 shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
             )

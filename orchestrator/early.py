@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ from trainables.protocols import Metrics
 from trainables.store import canonical
 
 if TYPE_CHECKING:
-    from orchestrator.planning import Plan
     from trainables.trial import Trial
 
 GRACE, FACTOR, ENDLESS = 1, 4, 10**6
@@ -60,13 +60,14 @@ def rule(sweep: Sweep) -> dict[str, Any]:
     return {"stopper": sweep.stopper, **by}
 
 
-def entrants(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, Entrant]:
-    """The trials of a sweep that compete, by id; weights that it makes first do not."""
+def entrants(task: str, trials: Sequence[Trial]) -> dict[str, Entrant]:
+    """The trials of a sweep with that task that compete, by id; weights that it makes first do
+    not."""
     specs = {trial.id: trial.spec() for trial in trials}
     found: dict[str, Entrant] = {}
     led: set[tuple[str, str]] = set()
     for trial in trials:
-        if trial.task == sweep.task:
+        if trial.task == task:
             study = canonical([trial.shown, trial.dataset, trial.fraction])
             setting = canonical(told(trial.model_params, specs))
             found[trial.id] = Entrant(study, setting, (study, setting) not in led)
@@ -118,20 +119,21 @@ class Judge:
         return scheduler.on_trial_result(controller, setting, metrics) == scheduler.STOP
 
 
-def judge(planned: Plan) -> Callable[[], Any] | None:
+def judge(
+    manifest: Mapping[str, Any], trials: Sequence[Trial], storage: Path
+) -> Callable[[], Any] | None:
     """What makes the judge of a sweep, as an actor of the Ray that is connected; None: no judge."""
-    sweep = planned.sweep
-    if not sweep.stopper:
+    if "stopper" not in manifest:
         return None
-    competing = entrants(sweep, planned.trials)
+    competing = entrants(manifest["task"], trials)
 
     def make() -> Any:
         import ray
 
-        records = Ledger(planned.storage).current(competing)
+        records = Ledger(storage).current(competing)
         past = sorted(records, key=lambda record: record["ended_at"])
         actor: Any = ray.remote(num_cpus=0)(Judge)
-        return actor.remote(rule(sweep)["metric"], competing, past)
+        return actor.remote(manifest["stopper"]["metric"], competing, past)
 
     return make
 

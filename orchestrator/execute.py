@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import io
 import platform
 import shutil
 import tempfile
 import traceback
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator import memory
+from orchestrator import environments, memory
+from orchestrator.artifacts import keep_artifacts, log_to, save_table
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
-from orchestrator.storage import carried, drop, share, store
+from orchestrator.storage import carried, drop, store
 from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
 from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable
 from trainables.trial import Trial
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def execute(
@@ -55,7 +51,7 @@ def execute(
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
-    if (overdue := timed_out(trial, storage)) is not None:
+    if (overdue := timed_out(trial, storage, team.processes)) is not None:
         record = record_of(trial, overdue, code_version)
         ledger.commit(record)
         for mark in (late_mark(storage, trial.id), memory_mark(storage, trial.id)):
@@ -64,7 +60,8 @@ def execute(
     parts, mark = memory.parts_for(trial, ledger.last(trial.id)), memory_mark(storage, trial.id)
     if again and memory.kernel_ended(mark):
         reason = memory.told("the kernel ended its process", parts)
-        record = record_of(trial, Done("out_of_memory", reason, parts=parts), code_version)
+        ended = Done("out_of_memory", reason, parts=parts, processes=team.processes)
+        record = record_of(trial, ended, code_version)
         ledger.commit(record)
         if memory.parts_for(trial, record) == parts:
             mark.unlink()
@@ -100,6 +97,8 @@ class Done:
 
     status: str = "ok"
     reason: str = ""
+    lacks: str = ""
+    """The package without which a trial does not apply here."""
     trace: str = ""
     protocol: str = ""
     metrics: Metrics = field(default_factory=dict)
@@ -152,6 +151,7 @@ def attempt(
         save=lambda name, table: save_table(artifacts / name, table),
     )
     with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
+        environments.refuse_ours(trial.model)
         done.protocol = trial.the_task().described(trial.cells(ctx.store))
         report({})  # which raises where its setting was stopped before it began
         done.metrics = trial.run(ctx)
@@ -201,6 +201,7 @@ def outcome(done: Done) -> Iterator[None]:
         done.status, done.reason = "pruned", one_line(reason)
     except NotApplicable as reason:
         done.status, done.reason = "not_applicable", one_line(reason)
+        done.lacks = getattr(reason, "package", "")
     except Apart:
         raise
     except Theirs as error:
@@ -235,17 +236,21 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "cost": done.cost,
         "trace": done.trace,
         "code_version": code_version,
+        "environment": environments.here(),
         "python": platform.python_version(),
         "started_at": done.started_at,
         "ended_at": now(),
         "hostname": platform.node(),
-    }
+    } | ({"lacks": done.lacks} if done.lacks else {})
 
 
-def lost(trial: Trial, reason: str, code_version: str, parts: int = 1) -> Record:
+def lost(
+    trial: Trial, reason: str, code_version: str, parts: int = 1, processes: int = 1
+) -> Record:
     """The record of a trial whose worker died more often than we retry, or for want of memory."""
     status = "out_of_memory" if "OutOfMemory" in reason else "failed"
-    return record_of(trial, Done(status, one_line(reason), parts=parts), code_version)
+    done = Done(status, one_line(reason), parts=parts, processes=processes)
+    return record_of(trial, done, code_version)
 
 
 def checkpoints_of(storage: Path, trial_id: str) -> Path:
@@ -284,7 +289,7 @@ def deadline(mark: Path, seconds: float | None) -> Iterator[None]:
     mark.unlink()
 
 
-def timed_out(trial: Trial, storage: Path) -> Done | None:
+def timed_out(trial: Trial, storage: Path, processes: int) -> Done | None:
     """The outcome of a trial whose last process ran out of time; None where none did."""
     try:
         seconds, _, trace = late_mark(storage, trial.id).read_text().partition("\n")
@@ -298,6 +303,7 @@ def timed_out(trial: Trial, storage: Path) -> Done | None:
         reason=f"took longer than its limit of {seconds} s",
         trace=trace,
         cost=cost,
+        processes=processes,
     )
 
 
@@ -318,41 +324,3 @@ def one_line(reason: Any) -> str:
     """
     text = str(reason).strip().split("\n")[0][:400]
     return text or type(reason).__name__
-
-
-@contextlib.contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """Keep what a trial prints and warns; an empty log leaves no file."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            yield
-    finally:
-        if said.getvalue():
-            path.write_text(said.getvalue())
-
-
-def save_table(path: Path, table: pd.DataFrame) -> None:
-    """Parquet for tables of cells, CSV for summaries that people open."""
-    if path.suffix == ".parquet":
-        table.to_parquet(path, index=False)
-    else:
-        table.to_csv(path, index=False)
-
-
-def keep_artifacts(storage: Path, trial_id: str, draft: Path) -> None:
-    """Move a trial's artifacts to `artifacts/<id>`, in place of what a lost attempt left there."""
-    home = storage / "artifacts" / trial_id
-    incoming = home.with_name(f".{trial_id}-{uuid.uuid4().hex}")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(home, ignore_errors=True)
-    try:
-        draft.rename(home)  # at once, where scratch is on the same disk
-    except OSError:
-        try:
-            shutil.copytree(draft, incoming)
-            with contextlib.suppress(OSError):  # another worker has just put the same files there
-                incoming.rename(home)
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
-    share(storage, f"artifacts/{trial_id}")

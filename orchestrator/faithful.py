@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.sweep import Pretraining, Sweep, expanded, find_dataset, model_of
+from orchestrator.configurations import expanded, model_of
+from orchestrator.sweep import Pretraining, Sweep, find_dataset
 from trainables import catalog
 from trainables.networks import MADE_BY
 from trainables.protocols import NotApplicable

@@ -187,14 +187,14 @@ def reproduce(
     [dim]gauntlet reproduce boiarsky2023/table2 --check[/dim]
     """
     from analysis.conclusion import reproduced
-    from orchestrator import show
+    from orchestrator import verdicts
 
     found = reproduced(storage, sweep)
     if as_json:
         tables = {k: json.loads(found[k].to_json(orient="records")) for k in ("cells", "tests")}
         print_json({**found, **tables})
     else:
-        show.reproduction(found)
+        verdicts.reproduction(found)
     if check and (found["cells"]["verdict"] == "FAIL").any():
         raise typer.Exit(CHECK_FAILED)
 
@@ -206,19 +206,19 @@ def failures(
 ) -> None:
     """Group what went wrong by its reason, with one trace each."""
     from analysis.results import find_storage
-    from orchestrator import show
+    from orchestrator import known, show
 
-    found = show.failures(find_storage(storage), sweep)
+    found = known.failures(find_storage(storage), sweep)
     print_json(found) if as_json else show.failure_groups(found)
 
 
 def show_comparison(rows: Any, as_json: bool, correction: str = "holm") -> None:
     """Rows of `analysis.compare`, for eyes or for programs."""
-    from orchestrator import show
+    from orchestrator import verdicts
 
     if as_json:
         return print_json(json.loads(rows.to_json(orient="records")))
-    show.comparison(rows, correction)
+    verdicts.comparison(rows, correction)
 
 
 def show_ways(found: Any, format: Printed, as_json: bool) -> None:

@@ -7,9 +7,7 @@ import gc
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,11 @@ for key, value in QUIET.items():
 import ray
 from ray import cloudpickle, tune
 
+from orchestrator.beside import Handful
 from orchestrator.bucket import OutOfReach
+from orchestrator.costs import Costs
 from orchestrator.dealer import Dealer, Watch
-from orchestrator.dealing import PATIENCE
-from orchestrator.early import listener
-from orchestrator.execute import execute
+from orchestrator.environments import own
 from orchestrator.machines import (
     bundles,
     machines,
@@ -40,9 +38,8 @@ from orchestrator.machines import (
     together,
     without_gpu,
 )
-from orchestrator.storage import opened, shown
-from orchestrator.team import Team
-from orchestrator.trouble import CannotWrite, in_words
+from orchestrator.storage import shown
+from orchestrator.trouble import CannotWrite
 from trainables.trial import Trial
 
 Note = Callable[[str], None]
@@ -56,6 +53,7 @@ def launch(
     *,
     code_version: str,
     watch: Watch,
+    costs: Costs,
     max_concurrent: int | None = None,
     cluster: bool = False,
     note: Note,
@@ -65,12 +63,14 @@ def launch(
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
-    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free. Raises
+    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free, by what
+    the `costs` of past trials were. Raises
     ValueError for a trial that no machine can hold, of those that are there and those that may
     still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
     that it asks for is told to `note`. Where several `processes` may share a trial's training, they
     do, each in a bundle of the trial's placement group. What `judge` makes may end trials early
-    (see `early`).
+    (see `early`). A model whose packages cannot live with ours is given an environment of its own
+    (see `environments`).
     """
     table = {trial.id: trial for trial in trials}
     there, models = machines(), {trial.model for trial in trials}
@@ -80,8 +80,8 @@ def launch(
     kinds = {(trial.model, trial.task) for trial in trials}
     wanted = {kind: bundles(*kind, processes, there) for kind in kinds}
     refuse_too_many(wanted, there, cluster=cluster)
-    takes = {kind: together(some) for kind, some in wanted.items()}
-    dealer = Dealer(table, takes, storage, code_version, watch, max_concurrent)
+    environments = {model: packages for model in models if (packages := own(model))}
+    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent, costs)
     watcher = Watcher(dealer)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
     # Tune's own state, which resuming never reads: the records say what is done
@@ -97,8 +97,13 @@ def launch(
                     code_version=code_version,
                     time_limit=time_limit,
                     judge=None if judge is None else judge(),
+                    environments=environments,
                 ),
-                lambda config: tune.PlacementGroupFactory(wanted[config["model"], config["task"]]),
+                # what runs in an environment of its own does so beside Tune's worker, in its place
+                lambda config: tune.PlacementGroupFactory(
+                    [{}] * (config["model"] in environments)
+                    + wanted[config["model"], config["task"]]
+                ),
             ),
             tune_config=tune.TuneConfig(search_alg=dealer, num_samples=-1, reuse_actors=True),
             run_config=tune.RunConfig(
@@ -135,34 +140,17 @@ def run_handful(
     code_version: str,
     time_limit: float | None,
     judge: Any,
+    environments: dict[str, tuple[str, ...]],
 ) -> None:
-    """The trainable: some trials one after the other, on a worker that stays warm for the next.
-
-    What takes much longer than was predicted ends early, and the dealer deals the rest anew.
-    """
-    trials, started = fetched(table[0]), time.monotonic()
-    team = Team(tune.get_context().get_trial_resources().bundles, table, storage)
-    with in_words(Path(storage)), contextlib.closing(team):
-        home = opened(storage)
-        for trial_id in config["trials"]:
-            execute(
-                trials[trial_id],
-                home,
-                code_version=code_version,
-                report=listener(judge, trial_id),
-                time_limit=time_limit,
-                team=team,
-                again=config["again"],
-            )
-            if time.monotonic() - started > PATIENCE:
-                break
+    """The trainable: some trials one after the other, on a worker that stays warm for the next."""
+    bundles = tune.get_context().get_trial_resources().bundles
+    where = table, storage, code_version, bundles
+    handful = Handful(config["trials"], config["again"], *where, time_limit, judge)
+    if packages := environments.get(config["model"]):
+        handful.run_beside(packages)
+    else:
+        handful.run()
     tune.report({"trials": len(config["trials"])})
-
-
-@lru_cache(maxsize=1)
-def fetched(table: ray.ObjectRef) -> dict[str, Trial]:
-    """The trials of a sweep, once for each worker."""
-    return ray.get(table)
 
 
 class Watcher(tune.Callback):

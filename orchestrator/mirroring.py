@@ -17,7 +17,7 @@ class Mirroring:
     `trouble` holds the last error in one line, or "" once everything is mirrored.
     """
 
-    def __init__(self, syncer: Syncer, every: float = 3.0):
+    def __init__(self, syncer: Syncer, every: float = 2.0):
         self.syncer, self.every, self.trouble = syncer, every, ""
         self.over, self.at_it, self.troubled = threading.Event(), threading.Lock(), False
         self.thread = threading.Thread(target=self.keep_up, daemon=True)
@@ -37,6 +37,7 @@ class Mirroring:
         self.once()
 
     def keep_up(self) -> None:
+        self.once()  # which loads MLflow and makes its tables, and so says nothing of later passes
         pause = self.every
         while not self.over.wait(pause):
             began = time.monotonic()

@@ -96,10 +96,11 @@ def told_by(engine: Any, runs: Sequence[str], keys: Sequence[str]) -> dict[str, 
 def write_new(client: MlflowClient, engine: Any, experiment: str, runs: Sequence[Told]) -> None:
     """Write runs that are not there yet; artifacts first, so that a run that is there is whole."""
     place = client.get_experiment(experiment).artifact_location
+    folder = local(place)
     for i in range(0, len(runs), AT_ONCE):
         some = {uuid.uuid4().hex: told for told in runs[i : i + AT_ONCE]}
         for run_id, told in some.items():
-            keep_files(local(place) / run_id / "artifacts", told.artifacts)
+            keep_files(folder / run_id / "artifacts", told.artifacts)
         with engine.begin() as connection:
             for table, rows in rows_of(connection, int(experiment), place, some).items():
                 if rows:
@@ -206,8 +207,9 @@ def datasets_of(
 def keep_files(home: Path, files: dict[str, Path | str]) -> None:
     """Put a run's artifacts in their place. Copies: a second name for the same file would let a
     change of one show in the other."""
+    for folder in {home, *((home / name).parent for name in files)}:
+        folder.mkdir(parents=True, exist_ok=True)
     for name, what in files.items():
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(what, str):
             (home / name).write_text(what)
         else:

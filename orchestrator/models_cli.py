@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.options import CHECK_FAILED, AsJson, print_json
+
 app = typer.Typer(
     help="Fetch and check the weights of foundation models.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Variant = Annotated[str | None, typer.Option(help="Which weights [default: the model's first].")]
 
 
@@ -29,18 +30,19 @@ def fetch(
 ) -> None:
     """Put weights where trials find them: $GAUNTLET_WEIGHTS, or gauntlet-weights here.
 
-    Without --from it says where to download them and what to run then.
+    Downloads them, and goes on where it was stopped; of what only a browser gets it says where that
+    is and what to run then.
 
-    [dim]gauntlet models fetch scgpt --variant human[/dim]
+    [dim]gauntlet models fetch geneformer --variant v1-10m[/dim]
     [dim]gauntlet models fetch scgpt --variant human --from scGPT_human.zip[/dim]
     """
-    from orchestrator.cli import print_json
+    from orchestrator.data_cli import bars
 
     weights = published(model, variant)
     if from_:
         weights.take(from_)
-    if weights.missing():
-        raise LookupError(weights.way())
+    with bars() as listener:
+        weights.download(progress=listener)
     found = weights.hashes()
     if as_json:
         return print_json({"folder": str(weights.folder), "sha256": found})
@@ -65,7 +67,6 @@ def check(
     [dim]gauntlet models check scgpt --variant blood[/dim]
     """
     from orchestrator import show
-    from orchestrator.cli import CHECK_FAILED, print_json
 
     known = published(model, variant)
     if weights is None and known.missing():
@@ -92,7 +93,7 @@ def published(model: str, variant: str | None) -> Any:
     Raises LookupError for a model without published weights and for an unknown variant.
     """
     from trainables.catalog import find, unknown
-    from trainables.published_weights import PublishedWeights
+    from trainables.published_weights import PublishedWeights, at_hub
 
     cls = find("models", model)
     if not hasattr(cls, "published"):
@@ -101,7 +102,9 @@ def published(model: str, variant: str | None) -> Any:
     if chosen not in cls.published:
         raise LookupError(unknown(f"variant of {model}", chosen, list(cls.published)))
     files = cls.files[chosen] if isinstance(cls.files, dict) else cls.files
-    return PublishedWeights(model, chosen, cls.published[chosen], files)
+    hub = getattr(cls, "hub", "")
+    urls = {name: at_hub(hub, path) for name, path in files.items()} if hub else {}
+    return PublishedWeights(model, chosen, cls.published[chosen], tuple(files), urls)
 
 
 def examined(model: str) -> Any:

@@ -7,15 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from orchestrator import early
 from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggested
+from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
-from orchestrator.records import Ledger, manifests, now
+from orchestrator.environments import own
+from orchestrator.known_sweeps import find_sweep
+from orchestrator.records import Ledger, Record, manifests, now
 from orchestrator.storage import opened
-from orchestrator.sweep import FIRST, Sweep, find_dataset, find_sweep, model_of
+from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
 from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
@@ -59,7 +63,12 @@ class Plan:
             "resources": self.resources(),
             "estimate": self.estimate(),
             **({"search": self.search()} if self.sweep.search else {}),
+            **({"environments": apart} if (apart := self.environments()) else {}),
         }
+
+    def environments(self) -> dict[str, list[str]]:
+        """The arms that run in an environment of their own, and the packages it is made from."""
+        return {arm: list(some) for arm in self.sweep.models if (some := own(model_of(arm)))}
 
     def search(self) -> dict[str, Any]:
         """How many settings an adaptive search has so far, and how many it will have."""
@@ -99,8 +108,8 @@ class Plan:
 
     @cached_property
     def known(self) -> Costs:
-        """What the storage's records say of costs."""
-        return learned(self.storage)
+        """What the storage's records say of costs, read once."""
+        return known_costs(self.storage, self.sweep.processes)
 
     def costs(self) -> dict[str, Cost | None]:
         """What each trial to run may take, by its id; None where nothing is known of its model."""
@@ -180,15 +189,20 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
 def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
     """The trials that need not run: those with a record that stands.
 
-    A trial that was stopped early stands in sweeps that stop trials early, and in no other.
+    A trial that was stopped early stands in sweeps that stop trials early, and in no other; one
+    that lacked a package stands where that is still not installed.
     """
+
+    def stands(record: Record) -> bool:
+        if record["status"] == "not_applicable":
+            return find_spec(record["lacks"]) is None
+        return record["status"] == "pruned" and bool(sweep.stopper)
+
     ledger = Ledger(storage)
-    stands = ledger.settled_ids()
-    done = {trial.id for trial in trials if trial.id in stands}
-    if not sweep.stopper:
-        return done
+    known = ledger.settled_ids()
+    done = {trial.id for trial in trials if trial.id in known}
     others = ledger.current(trial.id for trial in trials if trial.id not in done)
-    return done | {record["trial_id"] for record in others if record["status"] == "pruned"}
+    return done | {record["trial_id"] for record in others if stands(record)}
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:
@@ -243,6 +257,11 @@ def shared_by(model: str, task: str, processes: int) -> int:
     share."""
     trains = catalog.find("tasks", task).needs in (Annotator, Pretrainer)
     return processes if trains and catalog.card(model).processes else 1
+
+
+def known_costs(storage: Path, processes: int) -> Costs:
+    """What a storage's records say of the costs of trials that so many processes may share."""
+    return learned(storage, lambda trial: shared_by(trial.model, trial.task, processes))
 
 
 def resources(model: str, processes: int = 1) -> dict[str, float]:

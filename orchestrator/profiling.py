@@ -33,6 +33,7 @@ PHASES = {
     "trainables/tasks/": "evaluate",
     "trainables/models/": "model",
     "trainables/networks/": "model",
+    "orchestrator/artifacts.py": "record",
     "orchestrator/execute.py": "record",
 }
 """What runs in a file whose path holds this; the innermost that is here decides, and in one file

@@ -22,7 +22,8 @@ SETTLED = ("ok", "not_applicable")
 """Outcomes that stand: running the trial again would say the same."""
 WELL = (*SETTLED, "pruned")
 """Outcomes that are no failures. What was stopped early because others were ahead says nothing
-where those others are not, so its record is an attempt: see `planning.settled`."""
+where those others are not, and what `lacks` a package says nothing where that is installed: their
+records are attempts, see `planning.settled`."""
 
 Record = dict[str, Any]
 
@@ -47,7 +48,7 @@ class Ledger:
     def commit(self, record: Record) -> bool:
         """Write a record whole, once; False when the trial was settled already."""
         name, text = name_of(record["trial_id"]), json.dumps(record, indent=1, allow_nan=False)
-        if record["status"] in SETTLED:
+        if record["status"] in SETTLED and not record.get("lacks"):
             return create(self.storage, f"{name}.json", text)
         attempt = 1
         while not create(self.storage, f"{name}.{attempt}.json", text):

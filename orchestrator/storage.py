@@ -23,12 +23,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from orchestrator.bucket import Bucket, OutOfReach, bucket, each
+from orchestrator.bucket import Bucket, bucket, each
 from trainables.leases import Folder, Place
 from trainables.store import Store
 
 MARK = ".bucket"
 """The file of a folder that is a copy: the bucket's address."""
+OTHERS = {
+    "gs": ", the bucket's address for AWS_ENDPOINT_URL=https://storage.googleapis.com and HMAC keys"
+    " (docs/cluster.md)",
+    "az": ", in a store that speaks S3's protocol, as Azure's does not (docs/cluster.md)",
+}
+"""Schemes that name buckets which we do not read, and the way to them."""
 CARRIED_EVERY_S = 30.0
 """Seconds between two looks for a checkpoint that is new."""
 
@@ -42,7 +48,8 @@ def opened(storage: str | Path) -> Path:
     if not re.match(r"\w+:/", text):
         return Path(storage)
     if not text.startswith("s3:/"):
-        raise ValueError(f"{text} cannot be a storage; give a folder or s3://BUCKET/PREFIX")
+        way = OTHERS.get(text.partition(":")[0], "")
+        raise ValueError(f"{text} cannot be a storage; give a folder or s3://BUCKET/PREFIX{way}")
     return copied(f"s3://{text.removeprefix('s3:').strip('/')}")
 
 
@@ -62,9 +69,13 @@ def copied(address: str) -> Path:
 
 def copy_of(kept: Bucket) -> Path:
     """Where this machine keeps its copy of a bucket, told apart by the store that it is in."""
-    caches = Path(os.environ.get("GAUNTLET_CACHE") or "~/.cache/gauntlet").expanduser()
     where = hashlib.sha256(f"{kept.client.meta.endpoint_url} {kept}".encode()).hexdigest()
-    return caches / f"{kept.name}-{where[:12]}"
+    return caches() / f"{kept.name}-{where[:12]}"
+
+
+def caches() -> Path:
+    """Where this machine keeps what it can make again."""
+    return Path(os.environ.get("GAUNTLET_CACHE") or "~/.cache/gauntlet").expanduser()
 
 
 @lru_cache(maxsize=64)
@@ -186,7 +197,7 @@ def carried(storage: Path, name: str) -> Iterator[None]:
     def carry() -> None:
         while not over.wait(CARRIED_EVERY_S):
             for file, path in lying(storage, f"{name}/"):
-                with contextlib.suppress(FileNotFoundError, OutOfReach):
+                with contextlib.suppress(OSError):  # gone, changed meanwhile, or out of reach
                     if (now := state(path)) != seen.get(file):
                         kept.upload(path, file)
                         seen[file] = now
@@ -265,12 +276,12 @@ class Tars:
                 tar.extractall(draft, filter="data")
         return True
 
-    def keep(self, key: str, made: Path) -> None:
+    def keep(self, key: str, made: Path) -> bool:
         with tempfile.TemporaryDirectory(dir=made.parent) as folder:
             packed = Path(folder) / "artifact.tar"
             with tarfile.open(packed, "w") as tar:
                 tar.add(made, arcname="")
-            self.bucket.upload(packed, name_of(key))
+            return self.bucket.upload(packed, name_of(key), once=True)
 
 
 def name_of(key: str) -> str:

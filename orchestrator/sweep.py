@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import itertools
-import pkgutil
-import runpy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.configurations import Tried, expanded, model_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from trainables.protocols import Dataset
     from trainables.trial import Trial
 
@@ -283,90 +279,8 @@ def looks(first: int, most: int, at_most: int = 5) -> tuple[int, ...]:
     return (*range(first, most, step), most)
 
 
-def model_of(arm: str) -> str:
-    """The catalog's name of an arm's model.
-
-    >>> model_of("scbert/no_gene2vec"), model_of("pca+probe")
-    ('scbert', 'pca+probe')
-    """
-    return arm.partition("/")[0]
-
-
-@runtime_checkable
-class Sampled(Protocol):
-    """A distribution of `search_spaces.spaces`."""
-
-    def sample(self, rng: np.random.Generator) -> Any: ...
-    def to_ray(self) -> Any: ...
-
-
-@runtime_checkable
-class Tried(Protocol):
-    """A grid of `search_spaces.spaces`."""
-
-    values: tuple[Any, ...]
-
-
-def expanded(model: str, space: Mapping[str, Any], draws: int) -> list[dict[str, Any]]:
-    """Every configuration of a space: the grids crossed, once a draw where anything is drawn."""
-    from trainables.seeds import stream
-
-    if not any(isinstance(value, Sampled) for value in space.values()):
-        draws = 1
-    configurations = []
-    for draw in range(draws):
-        # named by model and parameter, so that adding one parameter leaves the others' draws
-        axes = {
-            key: value.values
-            if isinstance(value, Tried)
-            else (value.sample(stream(draw, f"draw {model}.{key}")),)
-            if isinstance(value, Sampled)
-            else (value,)
-            for key, value in space.items()
-        }
-        crossed = itertools.product(*axes.values())
-        configurations += [dict(zip(axes, values, strict=True)) for values in crossed]
-    return configurations
-
-
 def find_dataset(source: str | Dataset) -> Dataset:
     """A data set by its catalog name, or as it is."""
     from trainables import catalog
 
     return catalog.dataset(source) if isinstance(source, str) else source
-
-
-def sweep_names() -> list[str]:
-    """Every sweep in `search_spaces`, such as "quickstart" or "boiarsky2023/table2"."""
-    package = importlib.import_module("search_spaces")
-    found = pkgutil.walk_packages(package.__path__, "search_spaces.")
-    paths = [m.name.removeprefix("search_spaces.").replace(".", "/") for m in found if not m.ispkg]
-    private = {path for path in paths if "/_" in path}  # what sweeps of a paper share
-    return sorted({*paths} - {"spaces"} - private)
-
-
-def find_sweep(name: str | Sweep) -> Sweep:
-    """A sweep by name, or from a Python file of one's own that ends in `SWEEP =`.
-
-    Raises LookupError naming the nearest known sweep.
-    """
-    if isinstance(name, Sweep):
-        return name if name.name else dataclasses.replace(name, name="sweep")
-    if name.endswith(".py"):
-        return sweep_of_file(Path(name))
-    if name not in sweep_names():
-        from trainables.catalog import unknown
-
-        raise LookupError(unknown("sweep", name, sweep_names()))
-    module = importlib.import_module("search_spaces." + name.replace("/", "."))
-    return dataclasses.replace(module.SWEEP, name=name)
-
-
-def sweep_of_file(path: Path) -> Sweep:
-    """The SWEEP of a user's own Python file, named after the file."""
-    if not path.exists():
-        raise LookupError(f"there is no file {path}; give a sweep's name or a Python file")
-    sweep = runpy.run_path(str(path)).get("SWEEP")
-    if not isinstance(sweep, Sweep):
-        raise LookupError(f"{path} defines no sweep; end it with SWEEP = Sweep(...)")
-    return dataclasses.replace(sweep, name=path.stem)

@@ -20,6 +20,7 @@ EXCEPTIONS = {  # the doors between rooms
     ("orchestrator/cluster_cli.py", "analysis"),
     ("orchestrator/data_cli.py", "analysis"),
     ("orchestrator/findings_cli.py", "analysis"),
+    ("orchestrator/running_cli.py", "analysis"),
     ("orchestrator/until.py", "analysis"),
     ("analysis/results.py", "orchestrator"),
     ("analysis/conclusion.py", "orchestrator"),

@@ -48,7 +48,7 @@ def test_the_python_on_the_pages_can_be_read(page):
 
 
 def test_the_readmes_sweep_is_a_sweep(tmp_path):
-    from orchestrator.sweep import find_sweep
+    from orchestrator.known_sweeps import find_sweep
 
     code = next(c for c in blocks(ROOT / "README.md", "python") if "SWEEP" in c)
     path = tmp_path / "my_sweep.py"

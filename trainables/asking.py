@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainables.cells import open_cells, prepare, rows
+from trainables.cells import open_cells, parted, prepare, rows
 from trainables.protocols import (
     Annotator,
     Cells,
@@ -48,9 +48,8 @@ def opened(dataset: Dataset) -> Cells:
 
 def parts(cells: Any) -> tuple[Any, Any, Any]:
     """Train, valid and test cells, as the task `annotation` hands them to a model."""
-    train, valid, test = split(cells)
-    shown = [rows(cells, index, labels=True) for index in (train, valid)]
-    return shown[0], shown[1], rows(cells, test, labels=False)
+    train, valid, test = parted(cells, split(cells))
+    return train, valid, test
 
 
 def split(cells: Any) -> list[np.ndarray]:

@@ -118,4 +118,5 @@ def card(name: str) -> Card:
     wants = "counts" if any(c.wants == "counts" for c in cards) else "lognorm"
     largest = {need: max(getattr(c, need) for c in cards) for need in ("cpus", "gpus", "memory_gb")}
     parts = any(c.parts for c in cards)
-    return dataclasses.replace(cards[-1], wants=wants, parts=parts, **largest)
+    packages = tuple(dict.fromkeys(package for c in cards for package in c.packages))
+    return dataclasses.replace(cards[-1], wants=wants, parts=parts, packages=packages, **largest)

@@ -51,6 +51,14 @@ class NotApplicable(Exception):
     """This model cannot do this task on these cells, and that is an answer, not a failure."""
 
 
+class NotInstalled(NotApplicable):
+    """It can once a package is installed, so this answer stands only as long as that is not."""
+
+    def __init__(self, reason: str, package: str = "") -> None:
+        super().__init__(reason)
+        self.package = package
+
+
 class Apart(Exception):
     """The processes of a trial lost each other, which says nothing of the trial itself."""
 
@@ -73,6 +81,10 @@ class Card:
     """Whether several processes, each with a GPU where there are any, may share its training: all
     of it is `networks.training.Training`."""
     extra: str | None = None
+    packages: tuple[str, ...] = ()
+    """Requirements such as "torch==2.2.2", which cannot live with ours: where ours does not meet
+    them, a trial runs in an environment of its own. Nothing of it is part of a trial's id: raise
+    `version` where the numbers change with it."""
     citation: str = ""
     licence: str = "Apache-2.0"
     control: Literal["", "floor", "ceiling"] = ""

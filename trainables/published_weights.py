@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trainables.downloads import USUAL, Patience, Progress, fetch, silent
+from trainables.layouts import plain_file
 from trainables.networks import weights
 from trainables.origins import unpacked
 from trainables.store import file_sha256
@@ -17,12 +21,14 @@ from trainables.store import file_sha256
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """One variant of a model's weights, which only a browser gets."""
+    """One variant of a model's weights."""
 
     model: str
     variant: str
     page: str
     files: tuple[str, ...]
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Where each file is; empty where only a browser gets them."""
 
     @property
     def folder(self) -> Path:
@@ -35,15 +41,44 @@ class PublishedWeights:
 
     def way(self) -> str:
         """How to get them, in one sentence."""
+        ours = f"gauntlet models fetch {self.model} --variant {self.variant}"
+        if self.urls:
+            return (
+                f"the weights {self.variant!r} of {self.model} are not here; get them with: {ours}"
+            )
         return (
             f"the weights {self.variant!r} of {self.model} can only be downloaded by hand: open"
             f" {self.page}, download {', '.join(self.missing() or self.files)} or the whole folder"
-            f" as a zip, then run: gauntlet models fetch {self.model} --variant {self.variant}"
-            " --from FILE [--from FILE ...]"
+            f" as a zip, then run: {ours} --from FILE [--from FILE ...]"
         )
 
+    def download(
+        self, patience: Patience = USUAL, progress: Callable[[str], Progress] = lambda name: silent
+    ) -> None:
+        """Get what is missing; `progress(name)` gives each file's listener.
+
+        Raises LookupError for what cannot be had, and ValueError for a file that differs from the
+        one recorded before.
+        """
+        for name in self.missing():
+            if name not in self.urls:
+                raise LookupError(self.way())
+            draft = self.folder.with_name(f"{self.variant}.downloads") / name
+            try:
+                fetch(self.urls[name], draft, patience=patience, progress=progress(name))
+            except LookupError as error:
+                raise LookupError(
+                    f"{error}; or get {', '.join(self.missing())} on another machine from"
+                    f" {self.page} and run: gauntlet models fetch {self.model} --variant"
+                    f" {self.variant} --from FILE [--from FILE ...]"
+                ) from error
+            self.verify(name, file_sha256(draft))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft.replace(self.folder / name)
+
     def take(self, given: Sequence[Path]) -> None:
-        """Copy files that a browser saved, loose or in a zip, to their place; record new hashes.
+        """Copy files that a browser saved, loose, packed or in a zip, to their place; record new
+        hashes.
 
         Raises LookupError for files that are not there or not among ours, and ValueError for a
         file that differs from the one recorded before.
@@ -52,12 +87,14 @@ class PublishedWeights:
             if not path.is_file():
                 raise LookupError(f"there is no file {path}")
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder.parent) as scratch:
+        with contextlib.ExitStack() as stack:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=self.folder.parent))
             found: dict[str, Path] = {}
             for path in given:
                 zipped = path.suffix == ".zip"
                 inside = unpacked(path, set(self.files), Path(scratch)) if zipped else {}
-                found |= inside or {path.name: path}
+                plain = stack.enter_context(plain_file(path)) if path.suffix == ".gz" else path
+                found |= inside or {plain.name: plain}
             ours = {name: path for name, path in found.items() if name in self.files}
             if not ours:
                 raise LookupError(
@@ -108,3 +145,9 @@ class PublishedWeights:
         draft.write_text(json.dumps(new | self.recorded(), indent=1, sort_keys=True))
         draft.replace(self.ledger)
         return found
+
+
+def at_hub(repository: str, path: str) -> str:
+    """The address of a file at Hugging Face, or at the mirror that $HF_ENDPOINT names."""
+    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return f"{hub.rstrip('/')}/{repository}/resolve/main/{path}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainables.networks.performer import ScBERTNetwork
+    from trainables.networks.weights import Loaded
 
 OWN = ("", "none", "coexpression")
 """What names no file."""
@@ -50,12 +51,13 @@ class Files:
             place = files[0]
         return cls(place, Panel.read(place.parent))
 
-    def load(self, network: ScBERTNetwork) -> None:
+    def load(self, network: ScBERTNetwork) -> Loaded:
         """Put the weights into the network, every key accounted for; see `weights.load`."""
         from trainables.networks import weights
         from trainables.networks.performer import official
 
-        weights.load(network, weights.read(self.file), source=str(self.file), rename=official)
+        held = weights.read(self.file)
+        return weights.load(network, held, source=str(self.file), rename=official)
 
     def positions(self) -> Tensor:
         """Genes x dim: a `.npy` as it is, or the positions that weights hold.
@@ -100,6 +102,41 @@ def identity(named: str) -> str:
     return f"sha256:{digest([said, genes])}"
 
 
+def fates(folder: Path) -> list[dict[str, str]]:
+    """What becomes of each key of a folder's checkpoint; ValueError where one fits nowhere."""
+    from trainables.networks import weights
+    from trainables.networks.performer import ScBERTNetwork, Size
+
+    files = Files.find(str(folder.absolute()), Store(folder))
+    state = weights.read(files.file)
+    layer = "performer.net.layers.{}.0.fn"
+    try:
+        dim = state["token_emb.weight"].shape[1]
+        features = state[f"{layer.format(0)}.fast_attention.projection_matrix"]
+        inner = state[f"{layer.format(0)}.to_q.weight"].shape[0]
+        hidden = state["performer.net.layers.0.1.fn.fn.w1.weight"].shape[0]
+    except KeyError as key:
+        raise ValueError(f"{files.file} lacks {key}; is it a checkpoint of scBERT?") from None
+    size = Size(
+        genes=len(files.panel.genes),
+        dim=dim,
+        depth=sum(f"{layer.format(i)}.to_q.weight" in state for i in range(len(state))),
+        heads=inner // features.shape[1],
+        dim_head=features.shape[1],
+        ff_mult=hidden // dim,
+        gene2vec=POSITIONS in state,
+    )
+    dropped = set(files.load(ScBERTNetwork(size)).ignored)
+    return [
+        {
+            "key": key,
+            "shape": str(tuple(value.shape)),
+            "fate": "a copy, not used" if key in dropped else "loaded",
+        }
+        for key, value in state.items()
+    ]
+
+
 def keep(network: Any, panel: Panel, epochs: int, folder: Path) -> Path:
     """Write a checkpoint in the authors' layout, and its gene list; the folder."""
     import torch
@@ -111,4 +148,4 @@ def keep(network: Any, panel: Panel, epochs: int, folder: Path) -> Path:
     return folder
 
 
-__all__ = ["LIST", "OWN", "Files", "identity", "keep"]
+__all__ = ["LIST", "OWN", "Files", "fates", "identity", "keep"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,8 +35,10 @@ def random_split(
     labels = np.asarray(labels)
     if test <= 0 or valid <= 0 or test + valid >= 1:
         raise ValueError(f"test={test} and valid={valid} must be positive and leave cells to train")
-    check_class_sizes(Counter(labels.tolist()), least=3)
-    labels = pd.factorize(labels, sort=True)[0]  # numbers in the names' order: compared sooner
+    # numbers in the names' order: compared sooner
+    labels, names = pd.factorize(labels, sort=True)
+    sizes = np.bincount(labels).tolist()
+    check_class_sizes(dict(zip(names.tolist(), sizes, strict=True)), least=3)
     reported, rest = taken(labels, np.arange(len(labels)), test, stream(seed, "split"), leave=2)
     return labelled_share(labels, rest, reported, seed, valid / (1 - test), fraction)
 
@@ -137,24 +138,24 @@ def taken(
     shuffled = rng.permutation(rows)
     there = labels[shuffled]
     chosen = np.zeros(len(rows), dtype=bool)
-    for label, wanted in zip(np.unique(there), class_shares(there, share), strict=True):
+    classes, sizes = np.unique(there, return_counts=True)
+    for label, wanted in zip(classes, class_shares(sizes, share), strict=True):
         members = np.flatnonzero(there == label)
         chosen[members[: min(wanted, len(members) - leave)]] = True
     return shuffled[chosen], shuffled[~chosen]
 
 
-def class_shares(labels: np.ndarray, share: float) -> np.ndarray:
-    """How many cells of each class (in sorted order) a share takes: at least one of each.
+def class_shares(sizes: np.ndarray, share: float) -> np.ndarray:
+    """How many cells of each class, of so many, a share takes: at least one of each.
 
     Largest remainders round the rest, so that the total is the share of all cells.
 
-    >>> class_shares(np.repeat(["a", "b", "c"], [50, 25, 5]), 0.2).tolist()
+    >>> class_shares(np.array([50, 25, 5]), 0.2).tolist()
     [10, 5, 1]
     """
-    _, sizes = np.unique(labels, return_counts=True)
     exact = sizes * share
     counts = np.maximum(np.floor(exact).astype(int), 1)
-    missing = round(len(labels) * share) - counts.sum()
+    missing = round(sizes.sum() * share) - counts.sum()
     if missing > 0:
         by_remainder = np.argsort(-(exact - np.floor(exact)), kind="stable")
         open_classes = by_remainder[exact[by_remainder] > 1]
@@ -170,6 +171,8 @@ def fewer(labels: np.ndarray, rows: np.ndarray, fraction: float, seed: int) -> n
     >>> len(small), set(small) <= set(large)
     (3, True)
     """
+    if fraction == 1:
+        return np.sort(rows)
     order = stream(seed, "subset").permutation(np.sort(rows))
     kept = []
     for label in np.unique(labels[order]):

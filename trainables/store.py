@@ -43,8 +43,8 @@ class Elsewhere(Protocol):
         """Fill a draft with an artifact, whole; False where it is not kept."""
         ...
 
-    def keep(self, key: str, made: Path) -> None:
-        """Keep a whole artifact, for all."""
+    def keep(self, key: str, made: Path) -> bool:
+        """Keep a whole artifact, for all; False where another was kept first, which stands."""
         ...
 
 
@@ -96,8 +96,11 @@ class Store:
             if self.elsewhere is None or not self.elsewhere.fetch(home.name, draft):
                 make(draft)
                 (draft / "recipe.json").write_text(canonical(dict(recipe)))
-                if self.elsewhere is not None:  # first there: what one finds here, all find
-                    self.elsewhere.keep(home.name, draft)
+                # first there: what one finds here, all find
+                if self.elsewhere is not None and not self.elsewhere.keep(home.name, draft):
+                    shutil.rmtree(draft)
+                    draft.mkdir()
+                    self.elsewhere.fetch(home.name, draft)
             home.parent.mkdir(parents=True, exist_ok=True)
             try:
                 draft.rename(home)  # readers see a whole artifact or none

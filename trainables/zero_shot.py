@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from trainables.audit import shown_labels
-from trainables.cells import rows
+from trainables.cells import rows, words
 from trainables.metrics.space import Space, provenance
 from trainables.protocols import Cells, Context, Embedder
 from trainables.seeds import stream
@@ -23,11 +23,6 @@ def embedded(model: Embedder, cells: Cells, ctx: Context, scored: np.ndarray) ->
     everyone = rows(cells, np.arange(cells.n_obs), labels=shown_labels(model))
     coordinates = np.asarray(model.embed(everyone, ctx))
     return Space(coordinates[scored], words(cells, "cell_type")[scored], batches(cells)[scored])
-
-
-def words(cells: Cells, key: str) -> np.ndarray:
-    """A column of `obs` as an array of strings."""
-    return cells.obs[key].astype(str).to_numpy()
 
 
 def batches(cells: Cells) -> np.ndarray:

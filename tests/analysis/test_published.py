@@ -14,7 +14,7 @@ from analysis.published import (
     published_sweeps,
     sd_of_interval,
 )
-from orchestrator.sweep import find_sweep, sweep_names
+from orchestrator.known_sweeps import find_sweep, sweep_names
 
 
 def runs(sweep, model, metric, fraction=1.0):

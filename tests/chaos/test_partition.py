@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.known_sweeps import find_sweep
 from orchestrator.records import Ledger
-from orchestrator.sweep import find_sweep
 from tests.chaos.machines import children, killed, parent, until
 from trainables import catalog
 

@@ -17,8 +17,8 @@ import pytest
 
 from analysis import results
 from orchestrator.execute import execute
+from orchestrator.known_sweeps import find_sweep
 from orchestrator.records import Ledger
-from orchestrator.sweep import find_sweep
 from tests.chaos.conftest import TABLE
 from tests.chaos.machines import Postgres, alive, killed, until
 from trainables import catalog
@@ -181,6 +181,7 @@ def world(nodes, postgres, tracking, chaotic, tmp_path):
     tracking.start()
 
 
+@pytest.mark.timeout(7200 if NIGHTLY else 600)
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_nothing_is_lost_and_nothing_is_there_twice(seed, world, undisturbed, gauntlet):
     name = f"chaos{seed}"

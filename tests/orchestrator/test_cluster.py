@@ -74,7 +74,6 @@ def cluster(tmp_path_factory):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cluster-models\nVersion: 1.0\n")
     points = "[gauntlet.models]\nglad = cluster_models:Glad\nvast = cluster_models:Vast\n"
     (info / "entry_points.txt").write_text(points)
-    port = free_port()
     environment = {
         "PYTHONPATH": str(site),
         "RAY_AUTH_MODE": "token",
@@ -82,35 +81,40 @@ def cluster(tmp_path_factory):
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    place = tempfile.mkdtemp(prefix="ray")  # short: Ray makes sockets in it
-    words = ["--head", "--block", "--port=0", f"--temp-dir={place}", "--num-cpus=2", "--num-gpus=0"]
-    words += ["--dashboard-host=127.0.0.1", f"--dashboard-port={port}", "--disable-usage-stats"]
-    # ports that another Ray of this machine would have, too
-    words += ["--dashboard-agent-listen-port=0", f"--ray-client-server-port={free_port()}"]
-    words += ["--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=100000000"]
-    head = subprocess.Popen(
-        [Path(sys.executable).with_name("ray"), "start", *words],
-        env={**os.environ, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    place = Path(tempfile.mkdtemp(prefix="ray"))  # short: Ray makes sockets in it
+    head, port, gcs = started(place, environment)
     try:
-        yield Cluster(f"http://127.0.0.1:{port}", environment, answering(head, port, Path(place)))
+        yield Cluster(f"http://127.0.0.1:{port}", environment, gcs)
     finally:
         head.terminate()  # `--block` ends what it started, and nobody else's
-        head.wait(60)
+        head.wait(600)
         shutil.rmtree(place, ignore_errors=True)
 
 
-def answering(head, port, place):
-    """Wait for a dashboard; the address of its Ray."""
-    while True:
-        assert head.poll() is None, "Ray did not start"
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return (place / "ray_current_cluster").read_text().strip()
-        time.sleep(0.2)
+def started(place, environment):
+    """A head, its dashboard's port, its Ray's address. Ray waits for itself for half a minute,
+    which a busy machine may take, so it is asked three times."""
+    for _ in range(3):
+        port = free_port()
+        words = ["--head", "--block", "--port=0", f"--temp-dir={place}", "--num-cpus=2"]
+        words += ["--num-gpus=0", "--dashboard-host=127.0.0.1", f"--dashboard-port={port}"]
+        words += ["--disable-usage-stats", "--object-store-memory=100000000"]
+        # ports that another Ray of this machine would have, too
+        words += ["--dashboard-agent-listen-port=0", f"--ray-client-server-port={free_port()}"]
+        words += ["--min-worker-port=0", "--max-worker-port=0"]
+        head = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), "start", *words],
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while head.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                return head, port, (place / "ray_current_cluster").read_text().strip()
+            time.sleep(0.2)
+    raise AssertionError("Ray did not start, three times")
 
 
 @pytest.fixture

@@ -54,6 +54,16 @@ def test_intervals_hold_as_often_as_they_say():
     assert 0.82 < held / 400 < 0.97
 
 
+def test_what_two_processes_share_says_nothing_of_one_alone():
+    costs = Costs()
+    learn(costs, ran("scgpt", 8.0))
+    learn(costs, ran("scgpt", 5.0, seed=1) | {"processes": 2})
+    assert math.isclose(of(costs, "scgpt").centre, math.log(8))
+    shared = Costs(costs.alike, costs.models, processes=lambda trial: 2)
+    assert math.isclose(of(shared, "scgpt").centre, math.log(5))
+    assert of(Costs(costs.alike, costs.models, processes=lambda trial: 3), "scgpt") is None
+
+
 def test_nothing_to_run_takes_nothing():
     assert together([]) == (0.0, 0.0, 0.0)
     assert together([(Cost(0.0, 0.0, 0.0, ""), 3)])[0] == 3.0

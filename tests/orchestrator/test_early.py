@@ -36,7 +36,7 @@ def heard(judge, trials, values):
 def test_a_setting_behind_is_stopped_with_all_its_seeds():
     trials = sweep().trials()
     first, second = ([t for t in trials if t.model == "logreg" and t.seed == s] for s in (0, 1))
-    judge = Judge("valid/macro_f1", entrants(sweep(), trials), [])
+    judge = Judge("valid/macro_f1", entrants("annotation", trials), [])
     assert heard(judge, first, [0.9, 0.8, 0.95, 0.1]) == [False, True, False, True]
     assert [bool(judge.hear(t.id, {})) for t in second] == [False, True, False, True]
     assert not any(heard(judge, [second[0]], [0.0])), "another seed's score judges no setting"
@@ -52,7 +52,7 @@ def test_after_a_kill_the_records_are_told_again():
     for trial, status, value in [(first[0], "ok", 0.9), (first[1], "pruned", 0.5)]:
         done = Done(status, "behind", history=[told(1, value)], cost=dict.fromkeys(COSTS, 0.1))
         ended.append(record_of(trial, done, "test"))
-    judge = Judge("valid/macro_f1", entrants(sweep(), trials), ended)
+    judge = Judge("valid/macro_f1", entrants("annotation", trials), ended)
     assert judge.hear(second[1].id, {}) == "behind"
     assert not judge.hear(second[0].id, {})
     assert heard(judge, first[2:], [0.7, 0.95]) == [True, False]

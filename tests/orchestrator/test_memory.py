@@ -1,12 +1,16 @@
 """Memory that runs out: once more in smaller parts where the model can, else an outcome."""
 
+import contextlib
 import json
 import sys
+import uuid
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from orchestrator import memory
+from orchestrator.costs import Costs
 from orchestrator.execute import Done, execute, record_of
 from orchestrator.memory import PARTS
 from orchestrator.records import Ledger
@@ -14,7 +18,9 @@ from trainables import catalog
 from trainables.trial import Trial
 
 MODELS = """
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 import numpy as np
 from trainables.protocols import Card, Predictions
@@ -24,9 +30,13 @@ class Large:
     batch: int = 32
     most: int = 8
     how: str = "MemoryError"
+    group: str = ""
     card: ClassVar = Card(summary="has room for so many cells at a time", parts=True)
     def fit_predict(self, train, valid, test, ctx):
         if self.batch / ctx.parts > self.most:
+            if self.group:
+                Path(self.group, "cgroup.procs").write_text(str(os.getpid()))
+                np.ones(1 << 27)
             if self.how == "MemoryError":
                 raise MemoryError(f"no room for {self.batch // ctx.parts} cells")
             import torch
@@ -114,8 +124,8 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
 
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     trial = Trial("large", "annotation", "toy", 0)
-    needs = {("large", "annotation"): {"CPU": 1.0}}
-    dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None)
+    needs = {("large", "annotation"): [{"CPU": 1.0}]}
+    dealer = Dealer({trial.id: trial}, needs, tmp_path, "test", lambda *told: None, None, Costs())
     watcher = Watcher(dealer)
     said = tmp_path / "error.txt"
     said.write_text("ray.exceptions.OutOfMemoryError: Task was killed: node low on memory")
@@ -200,12 +210,49 @@ def test_kills_are_those_of_the_control_group_where_it_counts(tmp_path):
     assert memory.kills(tmp_path) == 3
 
 
-def test_a_sweep_goes_on_in_parts(gauntlet, site, tmp_path):
-    (tmp_path / "large.py").write_text(
+@pytest.fixture(scope="module")
+def cramped():
+    """A control group of the kernel's that holds 64 MB; None where we may not make one."""
+    one, two = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")  # version 1 has one a resource
+    root, limit = (one, "memory.limit_in_bytes") if one.is_dir() else (two, "memory.max")
+    group = root / f"gauntlet-{uuid.uuid4().hex[:8]}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(64 << 20))
+    except OSError:
+        yield None
+    else:
+        yield group
+    with contextlib.suppress(OSError):
+        group.rmdir()
+
+
+@pytest.fixture(scope="module")
+def swept(gauntlet, site, cramped, tmp_path_factory):
+    """A sweep of trials that lack memory: how they ended, and all that was recorded."""
+    home = tmp_path_factory.mktemp("swept")
+    models = {"large": {}, "stiff": {}}
+    models |= {"large/killed": {"group": str(cramped)}} if cramped else {}
+    (home / "large.py").write_text(
         "from orchestrator import Sweep\n"
         'SWEEP = Sweep(title="large", task="annotation", datasets=["toy"], seeds=range(2),\n'
-        '              models={"large": {}, "stiff": {}})\n'
+        f"              models={models})\n"
     )
-    words = ("run", tmp_path / "large.py", "--storage", tmp_path / "runs", "--json")
+    words = ("run", home / "large.py", "--storage", home / "runs", "--json")
     ran = json.loads(gauntlet(*words, expect=1, PYTHONPATH=str(site)).stdout)
-    assert ran["statuses"] == {"ok": 2, "out_of_memory": 2}
+    return ran, [json.loads(path.read_text()) for path in home.glob("runs/records/*/*.json")]
+
+
+def test_a_sweep_goes_on_in_parts(swept, cramped):
+    ran, _ = swept
+    assert ran["statuses"] == {"ok": 4 if cramped else 2, "out_of_memory": 2}
+
+
+def test_what_the_kernel_really_ended_goes_on_in_parts(swept, cramped):
+    if cramped is None:
+        pytest.skip("only root may make a control group that limits memory, and not everywhere")
+    killed = [r for r in swept[1] if r["trial"]["model_params"]["group"]]
+    ends = sorted((r["trial"]["seed"], r["status"], r["parts"]) for r in killed)
+    assert ends == [(s, *how) for s in (0, 1) for how in (("ok", PARTS), ("out_of_memory", 1))]
+    first = {r["reason"] for r in killed if r["status"] == "out_of_memory"}
+    assert first == {"out of memory: the kernel ended its process"}

@@ -6,10 +6,11 @@ import pytest
 
 from orchestrator import tracking
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.mlflow_runs import all_runs
 from orchestrator.planning import plan
 from orchestrator.records import Ledger, write_manifest
 from orchestrator.sweep import Sweep
-from orchestrator.tracking import Syncer, all_runs
+from orchestrator.tracking import Syncer
 
 ARMS = {"mean": {}, "logreg": {"C": 0.1}}
 

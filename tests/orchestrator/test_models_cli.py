@@ -1,10 +1,18 @@
 """`gauntlet models` from the outside: the way to weights, and the fate of every key."""
 
+import contextlib
+import functools
+import gzip
 import json
+import threading
 import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from trainables.networks.scgpt import Architecture
 from trainables.networks.scgpt_checkpoint import build, save
@@ -76,8 +84,6 @@ def test_a_file_that_fits_nowhere_fails_the_check(models, made):
 
 
 def test_what_is_saved_is_the_authors_own_layout(made):
-    import torch
-
     state = torch.load(made / "best_model.pt", weights_only=True)
     assert not [key for key in state if "in_proj" in key or key.startswith("cls_decoder")]
     assert state["transformer_encoder.layers.0.self_attn.Wqkv.weight"].shape == (24, 8)
@@ -86,21 +92,67 @@ def test_what_is_saved_is_the_authors_own_layout(made):
     assert np.isclose(args["dropout"], 0.2)
 
 
-def test_geneformer_s_way_names_its_folders_and_its_own_weights_pass_the_check(models, tmp_path):
-    said = models("fetch", "geneformer", expect=2).stderr
-    hub = "https://huggingface.co/ctheodoris/Geneformer/tree/main"
-    assert f"{hub}/Geneformer-V1-10M and {hub}/geneformer/gene_dictionaries_30m" in said
-    assert "config.json, model.safetensors, token_dictionary_gc30M.pkl" in said
-    assert "gauntlet models fetch geneformer --variant v1-10m --from FILE" in said
-    said = models("fetch", "geneformer", "--variant", "v2-316m", expect=2).stderr
-    assert f"{hub}/Geneformer-V2-316M and {hub}/geneformer, download" in said
-    assert "token_dictionary_gc104M.pkl" in said
-    given = [word for path in geneformer(tmp_path / "made") for word in ("--from", path)]
-    models("fetch", "geneformer", *given)
+def test_geneformer_s_weights_are_downloaded_and_pass_the_check(models, tmp_path, monkeypatch):
+    hub = tmp_path / "hub/ctheodoris/Geneformer/resolve/main"
+    for path in geneformer(tmp_path / "made"):
+        named = "geneformer/gene_dictionaries_30m" if path.suffix == ".pkl" else "Geneformer-V1-10M"
+        (hub / named).mkdir(parents=True, exist_ok=True)
+        path.rename(hub / named / path.name)
+    with served(tmp_path / "hub") as url:
+        monkeypatch.setenv("HF_ENDPOINT", url)
+        found = json.loads(models("fetch", "geneformer", "--json").stdout)
+        said = models("fetch", "geneformer", "--variant", "v2-104m", expect=2).stderr
+    assert len(found["sha256"]) == 5
+    kept = tmp_path / "weights/geneformer"
+    assert {path.name for path in (kept / "v1-10m").iterdir()} == set(found["sha256"])
     told = json.loads(models("check", "geneformer", "--json").stdout)
     fates = {row["key"]: row["fate"] for row in told["keys"]}
     assert fates["bert.embeddings.word_embeddings.weight"] == "loaded"
     assert "every key is accounted for" in models("check", "geneformer").stdout
+    assert f"{url}/ctheodoris/Geneformer/resolve/main/Geneformer-V2-104M/config.json (404)" in said
+    assert "token_dictionary_gc104M.pkl" in said
+    assert "gauntlet models fetch geneformer --variant v2-104m --from FILE" in said
+    assert "get them with: gauntlet models fetch geneformer --variant v2-316m" in (
+        models("check", "geneformer", "--variant", "v2-316m", expect=2).stderr
+    )
+    (kept / "v1-10m/config.json").unlink()  # and when it comes again, it is another
+    (hub / "Geneformer-V1-10M/config.json").write_text("{}")
+    with served(tmp_path / "hub") as url:
+        monkeypatch.setenv("HF_ENDPOINT", url)
+        said = models("fetch", "geneformer", expect=2).stderr
+    assert "config.json has sha256" in said
+    assert not (kept / "v1-10m/config.json").exists()
+
+
+def test_scbert_s_way_names_its_files_and_they_pass_the_check(models, tmp_path):
+    from trainables.networks.performer import ScBERTNetwork, Size
+
+    said = models("fetch", "scbert", expect=2).stderr
+    assert "drive.weixin.qq.com" in said
+    assert "download panglao_pretrain.pth, panglao_10000.h5ad or" in said
+    network = ScBERTNetwork(Size(5, dim=8, depth=2, heads=2, dim_head=4, ff_mult=3))
+    genes = [f"GENE{i}" for i in range(5)]
+    checkpoint, cells = tmp_path / "panglao_pretrain.pth", tmp_path / "panglao_10000.h5ad"
+    torch.save({"epoch": 1, "model_state_dict": network.state_dict()}, checkpoint)
+    ad.AnnData(np.ones((2, 5), dtype=np.float32), var=pd.DataFrame(index=genes)).write_h5ad(cells)
+    packed = tmp_path / "panglao_10000.h5ad.gz"
+    packed.write_bytes(gzip.compress(cells.read_bytes()))
+    models("fetch", "scbert", "--from", checkpoint, "--from", packed)
+    told = json.loads(models("check", "scbert", "--json").stdout)
+    assert set(told["sha256"]) == {"panglao_pretrain.pth", "panglao_10000.h5ad"}
+    fates = {row["key"]: row["fate"] for row in told["keys"]}
+    assert fates["pos_emb.emb.weight"] == "loaded"
+    assert len(fates) == len(network.state_dict())
+
+
+@contextlib.contextmanager
+def served(folder):
+    """A folder at an address of this machine."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
 
 
 def geneformer(folder):

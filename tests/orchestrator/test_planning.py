@@ -59,6 +59,22 @@ def test_what_is_done_and_mirrored_is_not_read_again(tmp_path, monkeypatch):
     assert [path for path in opened if "records" in path.parts] == []
 
 
+def test_what_lacked_a_package_is_taken_up_again_once_that_is_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path / "nowhere"))
+    asked = Sweep("t", "clustering", {"geneformer": {}}, ["pbmc68k_reduced"], seeds=[0], name="s")
+    with monkeypatch.context() as bare:
+        for module in ("trainables.models.geneformer", "orchestrator.planning"):
+            bare.setattr(f"{module}.find_spec", lambda package: None)
+        assert run(asked, tmp_path).statuses == {"not_applicable": 1}
+        assert plan(asked, tmp_path).to_run == []
+    (trial,) = plan(asked, tmp_path).to_run
+    assert "not installed" in Ledger(tmp_path).last(trial.id)["reason"]
+    assert Syncer(tmp_path, "s").sync() == 0  # the run told MLflow
+    assert run(asked, tmp_path).statuses == {"not_applicable": 1}
+    assert "the weights 'v1-10m'" in Ledger(tmp_path).settled(trial.id)["reason"]
+    assert plan(asked, tmp_path).to_run == []
+
+
 def test_a_manifest_has_a_line_a_trial_and_is_written_once(tmp_path):
     planned = plan(sweep(3), tmp_path)
     path = write_manifest(tmp_path, planned.manifest())

@@ -14,14 +14,14 @@ from analysis import results
 from analysis.conclusion import preregistered, write_report
 from analysis.results import find_storage
 from orchestrator import bucket as buckets
-from orchestrator import run, show
+from orchestrator import known, run, uploads
 from orchestrator import storage as storages
 from orchestrator.bucket import Bucket
 from orchestrator.execute import execute
 from orchestrator.planning import plan
 from orchestrator.records import Ledger, write_manifest
 from orchestrator.storage import bucket_of, carried, fresh, leases, opened, store
-from tests.orchestrator.s3 import Faults, environment, server
+from tests.orchestrator.s3 import Faults, LikeGoogles, environment, server
 from trainables.leases import Leases
 from trainables.trial import Trial
 
@@ -65,6 +65,7 @@ def machine(s3, tmp_path, monkeypatch):
             remembered.cache_clear()
         return told
 
+    monkeypatch.setattr(buckets, "AT_FIRST_S", 600.0)  # a bad line on a busy machine is no answer
     become()
     yield become
     for remembered in (buckets.bucket, storages.copied, storages.bucket_of):
@@ -122,7 +123,7 @@ def test_everything_that_reads_a_storage_reads_a_bucket(ran, machine):
     again = run(str(path), storage)
     assert (again.ran, again.statuses, again.untracked) == (0, {"ok": TRIALS}, "")
     stands = {"sweep": "bucketed", "planned": TRIALS, "ok": TRIALS, "missing": 0}
-    assert show.statuses(find_storage(storage), None) == [stands]
+    assert known.statuses(find_storage(storage), None) == [stands]
     (row,) = preregistered(storage, "bucketed").to_dict("records")
     assert row["test"] == "seeds-and-cells", "predictions came along"
     page = write_report(storage, "bucketed", None)
@@ -272,6 +273,138 @@ def test_a_store_that_stays_away_ends_in_words(machine, address, monkeypatch):
             away.read("anything")
 
 
+# ---- large files ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Files of a thousand bytes are large; one of them."""
+    monkeypatch.setattr(uploads, "IN_PARTS", 1000)
+    return os.urandom(10_500)
+
+
+def unfinished(kept):
+    ask = {"Bucket": kept.name, "Prefix": kept.prefix}
+    return kept.client.list_multipart_uploads(**ask).get("Uploads", [])
+
+
+def test_a_large_file_arrives_whole_part_by_part_on_a_bad_line(
+    machine, address, s3, tmp_path, in_parts
+):
+    (tmp_path / "big").write_bytes(in_parts)
+    with Faults(s3, share=0.4, seed=7) as bad:
+        machine(bad.port)
+        kept = bucket_of(opened(address))
+        assert kept.upload(tmp_path / "big", "big")
+    assert sum(bad.done.values()) - bad.done[""] > 3, bad.done
+    machine()
+    kept = bucket_of(opened(address))
+    assert kept.read("big") == in_parts
+    assert kept.client.head_object(Bucket="lab", Key=f"{kept.prefix}big")["ETag"].endswith('-11"')
+
+
+@pytest.mark.parametrize("why", ["a part never arrives", "the file shrinks", "the end is refused"])
+def test_of_a_large_file_that_does_not_arrive_there_is_nothing(
+    machine, address, tmp_path, in_parts, monkeypatch, why
+):
+    kept, path = bucket_of(opened(address)), tmp_path / "big"
+    path.write_bytes(in_parts)
+    seen, sent = [], kept.client.upload_part
+
+    def upload_part(**part):
+        seen.append(set(kept.names()))
+        if part["PartNumber"] == 7:
+            if why == "a part never arrives":
+                raise ConnectionResetError("cut")
+            if why == "the file shrinks":
+                path.write_bytes(in_parts[:3000])
+        return sent(**part)
+
+    def refuse(**ask):
+        raise ConnectionResetError("cut")
+
+    monkeypatch.setattr(kept.client, "upload_part", upload_part)
+    if why == "the end is refused":
+        monkeypatch.setattr(kept.client, "complete_multipart_upload", refuse)
+    with pytest.raises(OSError, match="shorter" if "shrinks" in why else "cut"):
+        kept.upload(path, "big")
+    assert len(seen) >= 7
+    assert not set.union(*seen, kept.names()) & {"big"}
+    assert not unfinished(kept), "its parts are thrown away"
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_the_writer_of_a_large_file_whose_last_reply_was_lost_knows_that_it_is_there(
+    machine, address, tmp_path, in_parts, monkeypatch, once
+):
+    from botocore.exceptions import ConnectionClosedError
+
+    kept, lost = bucket_of(opened(address)), []
+    (tmp_path / "big").write_bytes(in_parts)
+    really = kept.client.complete_multipart_upload
+
+    def complete(**ask):
+        answer = really(**ask)
+        if not lost:
+            lost.append(answer)
+            raise ConnectionClosedError(endpoint_url="lost")
+        return answer
+
+    monkeypatch.setattr(kept.client, "complete_multipart_upload", complete)
+    assert kept.upload(tmp_path / "big", "big", once=once)
+    assert len(lost) == 1
+    assert kept.upload(tmp_path / "big", "big", once=once) is not once
+    assert kept.read("big") == in_parts
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_of_two_who_make_a_large_artifact_the_first_stands(
+    machine, address, in_parts, monkeypatch, conditional
+):
+    kept = bucket_of(opened(address))
+    kept.write(buckets.ABOUT, json.dumps({"conditional": conditional}).encode())
+    machine()
+    here, late = opened(address), {}
+
+    def first(draft):
+        (draft / "weights.bin").write_bytes(in_parts)
+
+    def second(draft):
+        (draft / "weights.bin").write_bytes(in_parts[::-1])
+        machine()  # another machine makes it, too: it took our lease for that of the dead
+        there = store(opened(address))
+        late["first"] = there.home({"artifact": "a"})
+        late["first"].mkdir(parents=True)
+        there.fill(late["first"], {"artifact": "a"}, first)
+
+    found = store(here).get({"artifact": "a"}, second)
+    assert (late["first"] / "weights.bin").read_bytes() == in_parts
+    assert (found / "weights.bin").read_bytes() == in_parts
+    assert not unfinished(bucket_of(opened(address)))
+
+
+def test_a_store_like_googles_is_used_as_it_wants_to_be(
+    machine, address, s3, in_parts, tmp_path, monkeypatch
+):
+    (tmp_path / "big").write_bytes(in_parts)
+    with LikeGoogles(s3, share=0.0) as google:
+        machine(google.port)
+        with pytest.raises(ValueError, match="AWS_REQUEST_CHECKSUM_CALCULATION=when_required"):
+            opened(address) and bucket_of(opened(address)).conditional
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+        monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
+        machine(google.port)
+        kept = bucket_of(opened(address))
+        assert not kept.conditional
+        assert kept.create("a", b"first")
+        assert not kept.create("a", b"second")
+        assert kept.upload(tmp_path / "big", "big", once=True)
+        assert not kept.upload(tmp_path / "big", "big", once=True)
+        assert (kept.read("a"), kept.read("big")) == (b"first", in_parts)
+        kept.delete(["a", "big"])
+        assert set(kept.names()) == {buckets.ABOUT}
+
+
 # ---- between machines ------------------------------------------------------------------------
 
 
@@ -364,7 +497,9 @@ def test_a_copy_follows_what_is_deleted_and_written_again(machine, address):
         ("s3://nowhere/x", {}, "no bucket 'nowhere' at http://127"),
         ("s3://", {}, "names no bucket"),
         ("s3://Not_A_Bucket/x", {}, "Not_A_Bucket"),
-        ("gs://lab/x", {}, "a folder or s3://BUCKET/PREFIX"),
+        ("gs://lab/x", {}, "AWS_ENDPOINT_URL=https://storage.googleapis.com and HMAC keys"),
+        ("az://lab/x", {}, "s3://BUCKET/PREFIX, in a store that speaks S3's protocol"),
+        ("ftp://lab/x", {}, "a folder or s3://BUCKET/PREFIX$"),
         ("s3://lab/x", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "set AWS_PROFILE"),
         ("s3://lab/x", {"AWS_PROFILE": "absent"}, "absent"),
         ("s3://lab/x", {"AWS_ENDPOINT_URL": "not a url"}, "not a url"),

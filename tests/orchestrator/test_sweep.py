@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.configurations import expanded
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.known_sweeps import find_sweep
 from orchestrator.planning import plan
 from orchestrator.records import Ledger
-from orchestrator.sweep import Sweep, expanded, find_sweep
+from orchestrator.sweep import Sweep
 from search_spaces.spaces import choice, grid, loguniform, randint, uniform
 from trainables import catalog
 

@@ -129,7 +129,7 @@ def test_a_job_is_told_until_when(monkeypatch, tmp_path):
     assert told == ["seeds=2", "--until", "decided", "--max-seeds", "9"]
     seen = {}
     monkeypatch.setattr("orchestrator.driver.run", lambda *_, **how: seen.update(how))
-    monkeypatch.setattr("orchestrator.cli.conclude", lambda *_: None)
+    monkeypatch.setattr("orchestrator.running_cli.conclude", lambda *_: None)
     CliRunner().invoke(app, ["run", "quickstart", *told, "--storage", str(tmp_path)])
     assert (seen["seeds"], seen["max_seeds"]) == (2, 9)
     half = CliRunner().invoke(app, [*words, "--max-seeds", "9"])

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from orchestrator.execute import execute
-from orchestrator.sweep import find_sweep
+from orchestrator.known_sweeps import find_sweep
 from trainables import catalog
 
 SWEEPS = [

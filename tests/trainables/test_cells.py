@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anndata as ad
 import h5py
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from trainables import matrices
-from trainables.cells import blocks, open_cells, prepare, rows
+from trainables.cells import blocks, open_cells, parted, prepare, rows
 from trainables.readers import read
 from trainables.store import Store, digest
 
@@ -151,6 +151,28 @@ def test_rows_are_a_view_that_sees_no_other_labels(tmp_path):
     assert some.obs["cell_type"].tolist() == cells.obs["cell_type"].iloc[index].tolist()
     np.testing.assert_array_equal(some.X.toarray(), cells.X.toarray()[index])
     assert some._adata_ref.obs["cell_type"].notna().sum() == 3
+
+
+@pytest.mark.parametrize("index", [np.arange(1, 40), np.array([3, 5]), np.array([7])])
+def test_rows_have_the_categories_that_occur_and_no_others(tmp_path, index):
+    cells = prepared(counted(), tmp_path)
+    some: Any = rows(cells, index, labels=True)
+    for key in some.obs:
+        occurring = sorted(set(cells.obs[key].iloc[index]))
+        assert some.obs[key].cat.categories.tolist() == occurring
+
+
+def test_parts_are_rows_and_test_cells_have_no_label(tmp_path):
+    cells = prepared(counted(), tmp_path)
+    parts = np.array([0, 9, 4]), np.array([2, 3]), np.array([30, 31])
+    train, valid, test = (cast(Any, part) for part in parted(cells, parts))
+    for part, index in zip((train, valid, test), parts, strict=True):
+        assert part.obs_names.tolist() == cells.obs_names[index].tolist()
+    for part, index in ((train, parts[0]), (valid, parts[1])):
+        assert part.obs["cell_type"].tolist() == cells.obs["cell_type"].iloc[index].tolist()
+        assert part._adata_ref.obs["cell_type"].notna().sum() == 5
+    assert "cell_type" not in test.obs
+    assert "cell_type" not in test._adata_ref.obs
 
 
 def test_rows_without_labels_have_none_to_read(tmp_path):

@@ -121,7 +121,7 @@ def test_weights_that_are_not_here_are_no_failure(monkeypatch, tmp_path):
     monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))
     done = attempt(Trial("scimilarity", "clustering", "toy", 0), tmp_path / "runs", tmp_path, print)
     assert done.status == "not_applicable"
-    assert "gauntlet models fetch scimilarity says how to get them" in done.reason
+    assert "get them with: gauntlet models fetch scimilarity --variant v1.1" in done.reason
 
 
 def test_the_command_takes_checks_and_lists_the_weights(gauntlet, tmp_path, tiny):

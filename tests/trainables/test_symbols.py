@@ -59,3 +59,10 @@ def test_plain_names_stay_as_they_are():
 def test_mouse_ids_are_ids():
     genes = named(pd.DataFrame({"symbol": ["Gnai3"]}, index=["ENSMUSG00000000001"]))
     assert genes.names.tolist() == ["Gnai3"]
+
+
+def test_a_symbol_among_ids_keeps_what_follows_its_dot():
+    mixed = [*IDS[:2], "RP11-206L10.2", "ENSG00000182378.15_PAR_Y"]
+    genes = named(pd.DataFrame(index=mixed))
+    assert genes.names.tolist() == mixed
+    assert genes.ids.tolist() == [*BARE[:2], "RP11-206L10.2", "ENSG00000182378"]

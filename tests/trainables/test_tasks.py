@@ -91,11 +91,11 @@ def test_what_was_predicted_is_kept_cell_by_cell(cells, ctx):
 def test_scores_are_scikit_learns(cells, ctx):
     from sklearn.metrics import accuracy_score, f1_score
 
-    from trainables.metrics.classification import scores
+    from trainables.metrics.classification import counted
 
     rng = np.random.default_rng(0)
     truth, guess = rng.choice(list("abc"), 90), rng.choice(list("ab"), 90)
-    ours = scores(truth, guess, np.array(list("abc")))
+    ours = counted(truth, guess).scores(np.array(list("abc")))
     assert ours["accuracy"] == accuracy_score(truth, guess)
     assert ours["macro_f1"] == pytest.approx(f1_score(truth, guess, average="macro"))
 

@@ -132,7 +132,7 @@ def read(folder: Path) -> Dictionaries:
         if known[part] is None:
             raise ValueError(
                 f"{folder} has no {NAMES[part]}.pkl; put the authors' file of that name there"
-                " (gauntlet models fetch geneformer says where it is)"
+                " (gauntlet models fetch geneformer gets it)"
             )
     tokens = {str(name): int(number) for name, number in known["tokens"].items()}
     if (tokens.get("<pad>"), tokens.get("<mask>")) != (0, 1):

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-ENSEMBL = r"^ENS[A-Z]*G\d{11}(\.\d+)?(_PAR_Y)?$"
+ENSEMBL = r"^(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$"
+VERSIONED = ENSEMBL.replace(")?(_PAR", ")(_PAR")
+"""Symbols have dots, too: RP11-206L10.2 is another gene than RP11-206L10.3."""
 SYMBOL_COLUMNS = (
     "gene_name",
     "feature_name",
@@ -69,9 +71,13 @@ def column(var: pd.DataFrame, known: tuple[str, ...], *, ids: bool) -> np.ndarra
 
 
 def unversioned(ids: np.ndarray) -> np.ndarray:
-    """Ids without the version that changes from release to release."""
+    """Ids without the version that changes from release to release; all else as it is.
+
+    >>> unversioned(np.array(["ENSG00000000003.15", "RP11-206L10.2"], dtype=object)).tolist()
+    ['ENSG00000000003', 'RP11-206L10.2']
+    """
     texts: Any = pd.Series(ids, dtype=object).str
-    return texts.replace(r"\..*$", "", regex=True).to_numpy(dtype=object)
+    return texts.replace(VERSIONED, r"\1", regex=True).to_numpy(dtype=object)
 
 
 def apart(names: np.ndarray, full: np.ndarray, ids: np.ndarray) -> Genes:

@@ -22,7 +22,7 @@ from trainables.protocols import (
     Cells,
     Context,
     Matrix,
-    NotApplicable,
+    NotInstalled,
     Predictions,
     Pretrained,
     Reconstruction,
@@ -41,14 +41,15 @@ CHOICES = {
     "precision": ("float32", "bfloat16", "float16"),
 }
 LONGEST = {"v1": 2048, "v2": 4096}
-HUB = "https://huggingface.co/ctheodoris/Geneformer/tree/main"
-OLD, NEW = f"{HUB}/geneformer/gene_dictionaries_30m", f"{HUB}/geneformer"
+HUB = "ctheodoris/Geneformer"
+OLD, NEW = "geneformer/gene_dictionaries_30m", "geneformer"
 
 
-def files(suffix: str) -> tuple[str, ...]:
-    """What weights consist of, by the names they have at Hugging Face."""
-    named = [f"{name}_{suffix}.pkl" for name in dictionaries.NAMES.values()]
-    return ("config.json", "model.safetensors", *named)
+def places_of(weights: str, named: str, suffix: str) -> dict[str, str]:
+    """What weights consist of, and where each file lies at Hugging Face."""
+    files = {name: f"{weights}/{name}" for name in ("config.json", "model.safetensors")}
+    pickles = [f"{name}_{suffix}.pkl" for name in dictionaries.NAMES.values()]
+    return files | {name: f"{named}/{name}" for name in pickles}
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,14 @@ class Geneformer:
     precision: Precision = "float32"
     """Of mixed precision where the device is a GPU; the paper's zero-shot is float32."""
 
-    published: ClassVar[dict[str, str]] = {
-        "v1-10m": f"{HUB}/Geneformer-V1-10M and {OLD}",
-        "v2-104m": f"{HUB}/Geneformer-V2-104M and {NEW}",
-        "v2-316m": f"{HUB}/Geneformer-V2-316M and {NEW}",
-    }
-    files: ClassVar[dict[str, tuple[str, ...]]] = {
-        "v1-10m": files("gc30M"),
-        "v2-104m": files("gc104M"),
-        "v2-316m": files("gc104M"),
+    published: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("v1-10m", "v2-104m", "v2-316m"), f"https://huggingface.co/{HUB}/tree/main"
+    )
+    hub: ClassVar[str] = HUB
+    files: ClassVar[dict[str, dict[str, str]]] = {
+        "v1-10m": places_of("Geneformer-V1-10M", OLD, "gc30M"),
+        "v2-104m": places_of("Geneformer-V2-104M", NEW, "gc104M"),
+        "v2-316m": places_of("Geneformer-V2-316M", NEW, "gc104M"),
     }
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
@@ -357,11 +357,12 @@ class Geneformer:
 
 
 def installed() -> None:
-    """Raise NotApplicable, with what to do, where `transformers` is not: other models can run."""
+    """Raise NotInstalled, with what to do, where `transformers` is not: other models can run."""
     if find_spec("transformers") is None:
-        raise NotApplicable(
+        raise NotInstalled(
             "model 'geneformer' is not installed: uv sync --extra geneformer, or pip install"
-            " 'sc-gauntlet[geneformer]'"
+            " 'sc-gauntlet[geneformer]'",
+            "transformers",
         )
 
 

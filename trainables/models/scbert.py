@@ -24,7 +24,7 @@ from trainables.protocols import (
     Predictions,
     Pretrained,
 )
-from trainables.scbert_files import OWN, Files, identity, keep
+from trainables.scbert_files import OWN, Files, fates, identity, keep
 from trainables.seeds import random_state, stream
 from trainables.store import Store
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from trainables.networks.performer import ScBERTNetwork
     from trainables.networks.training import Progress
 
+CHECKPOINT = "https://drive.weixin.qq.com/s?k=AJEAIQdfAAoUxhXE7r"
+GENES = (
+    "https://github.com/clinicalml/sc-foundation-eval/blob/main/data/panglao_10000.h5ad.gz (the"
+    " first for a limited time and on request, says scBERT's README)"
+)
 CHOICES = {
     "stabiliser": ("per_cell", "paper"),
     "trained": ("last", "second_to_last", "all"),
@@ -97,6 +102,8 @@ class ScBERT:
     prefix_mb: float = 256.0
     """What the frozen blocks say of the cells is kept in the store where it is no larger."""
 
+    published: ClassVar[dict[str, str]] = {"panglao": f"{CHECKPOINT} and {GENES}"}
+    files: ClassVar[tuple[str, ...]] = ("panglao_pretrain.pth", "panglao_10000.h5ad")
     draws: ClassVar = "scbert"
     card: ClassVar = Card(
         summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",
@@ -120,6 +127,11 @@ class ScBERT:
                 "scbert without weights needs to be told where genes lie: positions=FILE.npy (the"
                 " authors' gene2vec_16906.npy), positions='coexpression', or gene2vec=False"
             )
+
+    @staticmethod
+    def examine(folder: Path) -> list[dict[str, str]]:
+        """What becomes of each key of a folder of weights; ValueError where one fits nowhere."""
+        return fates(folder)
 
     @property
     def frozen(self) -> bool:
@@ -175,7 +187,7 @@ class ScBERT:
 
         def evaluate() -> Metrics:
             said = names[cell_types.classify(network, trunks[1], at_once, self.autocast)]
-            scores = classification.scores(truth, said, np.unique(truth))
+            scores = classification.counted(truth, said).scores(np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
         weight = self.weight(y, truth, names)

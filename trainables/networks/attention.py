@@ -8,7 +8,6 @@ Draws are hashes of a seed and a position, so that they too can be had again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from trainables.networks.inference import threads
+from trainables.networks.inference import side_by_side
 
 QUERIES, WEIGHTS = 256, 2**18
 """Queries computed at a time, for as many heads as give about so many weights."""
@@ -102,17 +101,7 @@ def for_heads(
         starts = range(0, shape[1], at_once)
         todo += [(cell, slice(start, min(start + at_once, shape[1]))) for start in starts]
 
-    def alone(part: tuple[int, slice]) -> None:
-        with torch.no_grad():  # which every thread has for itself
-            some_heads(*part)
-
-    workers = torch.get_num_threads()
-    if workers == 1:
-        for part in todo:
-            alone(part)
-        return
-    with threads(1), ThreadPoolExecutor(workers) as pool:
-        list(pool.map(alone, todo))  # a list, so that errors are raised
+    side_by_side(lambda part: some_heads(*part), todo, torch.get_num_threads())
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -48,6 +48,21 @@ def asked(
         return
     with threads(1), ThreadPoolExecutor(workers) as pool:
         yield from pool.map(alone, batches(lengths, device))
+
+
+def side_by_side(work: Callable[[T], object], items: Sequence[T], workers: int) -> None:
+    """Work without gradients on each item by one thread, on `workers` of them at a time."""
+
+    def alone(item: T) -> None:
+        with torch.no_grad():  # which every thread has for itself
+            work(item)
+
+    if workers == 1:
+        for item in items:
+            alone(item)
+        return
+    with threads(1), ThreadPoolExecutor(workers) as pool:
+        list(pool.map(alone, items))  # a list, so that errors are raised
 
 
 def batches(lengths: np.ndarray, device: torch.device, parts: int = 1) -> Iterator[np.ndarray]:

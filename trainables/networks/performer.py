@@ -8,39 +8,27 @@ of its attention, which subtracts another maximum there, see `KernelAttention`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from performer_pytorch.performer_pytorch import (
     AbsolutePositionalEmbedding,
-    FastAttention,
     Performer,
 )
 from scipy import sparse
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu
-from torch.utils.checkpoint import checkpoint
 
 from trainables.genes.panel import dense
 from trainables.networks.inference import asked
+from trainables.networks.kernels import KernelAttention, Stabiliser, pieces
 from trainables.networks.training import Precision, autocast, seeded
 
 TOKENS = 7
 """Bins 0 to 5, and the mask."""
 MASK = 6
-EPSILON = 1e-4
-"""What the authors' kernel adds to each feature."""
-AT_ONCE = {"cpu": 2**26, "cuda": 2**27}
-"""Numbers of features held at once; where there are more, heads are gone through in parts, and
-their features are computed again for gradients rather than kept."""
-IN_CACHE = 2**20
-"""The same on a CPU where nothing is kept for gradients: a core's cache is quicker than memory."""
-
-Stabiliser = Literal["per_cell", "paper"]
 
 
 @dataclass(frozen=True)
@@ -59,89 +47,6 @@ class Size:
     def length(self) -> int:
         """Positions: the genes, and the token 0 that the authors append to every cell."""
         return self.genes + 1
-
-
-class KernelAttention(FastAttention):
-    """Attention by random features of exp(q.k), from all positions to all.
-
-    The exponents of the keys are made harmless by a maximum that is subtracted; because of the
-    `EPSILON` added later, it matters which one. `stabiliser` "paper" takes one over the batch, as
-    the authors' code does, so that a cell's output depends on its batch; "per_cell" takes each
-    cell's own, over heads, positions and features: what the authors' code does to a batch of one.
-    """
-
-    projection_matrix: Tensor
-    nb_features: int
-
-    def __init__(self, dim_head: int, stabiliser: Stabiliser) -> None:
-        super().__init__(dim_head)
-        self.stabiliser = stabiliser
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Cells x heads x positions x dim_head, three times, to the same, in float32."""
-        with torch.autocast(q.device.type, enabled=False):  # exponents bear no lower precision
-            q, k, v = q.float(), k.float(), v.float()
-            features = q.shape[0] * q.shape[2] * self.nb_features  # of one head
-            limit = AT_ONCE.get(q.device.type, AT_ONCE["cpu"])
-            if q.device.type == "cpu" and not torch.is_grad_enabled():
-                limit = IN_CACHE
-            if features * q.shape[1] <= limit:
-                projected = self.projected(k)
-                return self.attend(q, k, v, self.top(k, [projected]), projected)
-            at_once = max(1, limit // features)
-            top = self.top(k, (self.projected(some) for some in k.split(at_once, dim=1)))
-            attend = partial(checkpoint, self.attend, use_reentrant=False)
-            if not torch.is_grad_enabled():
-                attend = self.attend
-            parts = zip(*(x.split(at_once, dim=1) for x in (q, k, v)), strict=True)
-            return torch.cat([attend(*some, top) for some in parts], dim=1)  # pyright: ignore
-
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, top: Tensor, projected: Tensor | None = None
-    ) -> Tensor:
-        """What each position of some heads reads; `projected` are the keys', where known.
-
-        A feature is exp(.) + EPSILON, over the root of their number, which cancels; the EPSILON is
-        added to sums of features rather than to each.
-        """
-        read = self.projected(q)
-        read = self.exponential(q, read, read.amax(dim=-1, keepdim=True))
-        kept = self.exponential(k, self.projected(k) if projected is None else projected, top)
-        total = kept.sum(dim=-2).unsqueeze(-1) + EPSILON * k.shape[-2]
-        context = kept.transpose(-1, -2) @ v + EPSILON * v.sum(dim=-2, keepdim=True)
-        both = torch.cat([context, total], dim=-1)
-        said = read @ both + EPSILON * both.sum(dim=-2, keepdim=True)
-        return said[..., :-1] / said[..., -1:]
-
-    def projected(self, x: Tensor) -> Tensor:
-        """The exponents before anything is subtracted: ... x positions x features."""
-        return (x * x.shape[-1] ** -0.25) @ self.projection_matrix.T
-
-    def exponential(self, x: Tensor, projected: Tensor, top: Tensor) -> Tensor:
-        """Positive features of the softmax kernel (Choromanski et al. 2021), save EPSILON."""
-        less = (x**2).sum(dim=-1, keepdim=True) * (x.shape[-1] ** -0.5 / 2) + top
-        if torch.is_grad_enabled():
-            return torch.exp(projected - less)
-        return projected.sub_(less).exp_()
-
-    def top(self, k: Tensor, projected: Iterable[Tensor]) -> Tensor:
-        """The keys' largest exponent, of each cell or of all: cells (or 1) x 1 x 1 x 1.
-
-        `projected` are those of some heads after the other. It is found without gradients, so that
-        no more is kept of it than its own gradient needs.
-        """
-        flat = []
-        with torch.no_grad():
-            for some in projected:
-                value, feature = some.max(dim=-1)  # cells x heads x positions
-                flat.append(torch.stack([value, feature.to(value.dtype)]))
-            value, feature = torch.cat(flat, dim=2)
-            cells = 1 if self.stabiliser == "paper" else len(k)
-            at = value.reshape(cells, -1).argmax(dim=1)
-            feature = feature.reshape(cells, -1).gather(1, at[:, None])[:, 0].long()
-        row = k.reshape(cells, -1, k.shape[-1])[torch.arange(cells, device=k.device), at]
-        best = ((row * k.shape[-1] ** -0.25) * self.projection_matrix[feature]).sum(dim=-1)
-        return best[:, None, None, None]
 
 
 class ScBERTNetwork(nn.Module):
@@ -201,8 +106,9 @@ class ScBERTNetwork(nn.Module):
     def blocks(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """Through the blocks from `first` up to, not including, `last`."""
         for attention, feed in list(self.layers)[first:last]:
-            x = x + attention(x)
-            x = x + feed(x)
+            x = x + read(attention, x)
+            some = [x] if torch.is_grad_enabled() else pieces(x)
+            x = torch.cat([part + feed(part) for part in some], dim=1)
         return x
 
     def encode(self, tokens: Tensor) -> Tensor:
@@ -228,6 +134,16 @@ class ScBERTNetwork(nn.Module):
             for attention, _ in self.layers:
                 attention.fn.fast_attention.redraw_projection_matrix("cpu")
         calls.zero_()
+
+
+def read(attention: Any, x: Tensor) -> Tensor:
+    """What performer-pytorch's attention says of x; heads are views, where it copies them."""
+    x, layer = attention.norm(x), attention.fn
+    q, k, v = (
+        part(x).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+        for part in (layer.to_q, layer.to_k, layer.to_v)
+    )
+    return layer.to_out(layer.fast_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Head(nn.Module):

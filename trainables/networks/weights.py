@@ -76,7 +76,7 @@ def check(weights: str, model: str) -> None:
     elif not (home() / model / weights).exists():
         raise NotApplicable(
             f"the weights {weights!r} of {model} are not in {home() / model};"
-            f" gauntlet models fetch {model} says how to get them"
+            f" get them with: gauntlet models fetch {model} --variant {weights}"
         )
 
 

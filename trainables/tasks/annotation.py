@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from trainables.audit import audited, replayed, shown_labels
-from trainables.cells import rows
+from trainables.cells import parted, words
 from trainables.metrics import classification
 from trainables.paper_splits import paper_split
 from trainables.protocols import Annotator, Cells, Context, Metrics
@@ -69,9 +70,7 @@ class Annotation:
         """Raise ValueError when these cells cannot be split like that."""
         if "cell_type" not in cells.obs:
             raise ValueError("annotation needs cell types: name their column with --label-key")
-        sizes = {
-            str(name): int(n) for name, n in cells.obs["cell_type"].value_counts().items() if n
-        }
+        sizes = Counter(words(cells, "cell_type").tolist())
         check_class_sizes(sizes, least=3 if self.protocol == "random" else 1)
         if absent := sorted(set(self.hard) - set(sizes)):
             raise ValueError(
@@ -89,13 +88,13 @@ class Annotation:
 
     def split(self, cells: Cells, seed: int, draws: str) -> Split:
         """Who is in which part; `draws` says whose subsets, under the paper's protocol."""
-        labels = cells.obs["cell_type"].astype(str).to_numpy()
+        labels = words(cells, "cell_type")
         share = {"valid": self.valid, "fraction": self.fraction}
-        marks = cells.obs["split"].to_numpy().astype(str) if "split" in cells.obs else None
+        marks = words(cells, "split") if "split" in cells.obs else None
         if self.protocol == "random":
             return random_split(labels, seed, test=self.test, **share)
         if self.protocol == "batch":
-            return leave_batch_out(labels, cells.obs["batch"].astype(str).to_numpy(), seed, **share)
+            return leave_batch_out(labels, words(cells, "batch"), seed, **share)
         if self.protocol == "fixed" and marks is not None:
             return fixed_split(labels, marks, seed, **share)
         return paper_split(labels, seed, fraction=self.fraction, marks=marks, draws=draws)
@@ -108,45 +107,41 @@ class Annotation:
         Raises `audit.Leak` when a fitting step saw a test cell.
         """
         split = self.split(cells, ctx.seed, getattr(model, "draws", "logreg"))
-        train = rows(cells, split.train, labels=True)
-        valid = rows(cells, split.valid, labels=True)
         shown = shown_labels(model)
-        test = rows(cells, split.test, labels=shown)
+        train, valid, test = parted(cells, (split.train, split.valid, split.test), labelled=shown)
         # under the paper's protocol the reported cells are chosen on: stamped, not refused
         hidden = () if split.selected_on_test or shown else test.obs_names
         watched = audited(ctx, hidden)
         predicted = model.fit_predict(train, valid, test, watched)
         if self.replay:
             replayed(model, train, valid, test, predicted, watched)
-        measured = {
-            **self.measure("test", predicted.test, split.test, cells, ctx),
-            **self.measure("valid", predicted.valid, split.valid, cells, ctx),
-            **{f"chosen/{name}": value for name, value in predicted.notes.items()},
-        }
+        truth = words(cells, "cell_type")
+        tested, chosen_on = (
+            classification.counted(truth[index], said)
+            for index, said in ((split.test, predicted.test), (split.valid, predicted.valid))
+        )
+        kept = {"cell": test.obs_names, "truth": truth[split.test], "predicted": predicted.test}
+        ctx.save("predictions.parquet", pd.DataFrame(kept))
+        ctx.save("per_class.csv", tested.per_class(self.classes(tested)))
+        ctx.save("confusion.csv", tested.confusion())
         in_either = len(np.union1d(split.train, split.valid))
-        return measured | {
+        return {
+            **{f"test/{name}": value for name, value in self.scores(tested).items()},
+            **{f"valid/{name}": value for name, value in self.scores(chosen_on).items()},
+            **{f"chosen/{name}": value for name, value in predicted.notes.items()},
             "n_train": len(split.train) if split.selected_on_test else in_either,
             "n_eval": len(split.test),
             "n_classes": cells.obs["cell_type"].nunique(),
         }
 
-    def measure(
-        self, part: str, predicted: np.ndarray, index: np.ndarray, cells: Cells, ctx: Context
-    ) -> Metrics:
-        """Predictions of one part against truth; those of the test cells are kept one by one."""
-        truth = cells.obs["cell_type"].iloc[index].astype(str).to_numpy()
-        classes = np.union1d(truth, predicted) if self.protocol == "paper" else np.unique(truth)
-        if part == "test":
-            names = cells.obs_names[index]
-            kept = pd.DataFrame({"cell": names, "truth": truth, "predicted": predicted})
-            ctx.save("predictions.parquet", kept)
-            ctx.save("per_class.csv", classification.per_class(truth, predicted, classes))
-            every = np.union1d(truth, predicted)
-            ctx.save("confusion.csv", classification.confusion(truth, predicted, every))
-        scores = classification.scores(truth, predicted, classes)
-        if self.hard:
-            scores |= classification.hard_scores(truth, predicted, np.array(self.hard))
-        return {f"{part}/{name}": value for name, value in scores.items()}
+    def classes(self, counts: classification.Counts) -> np.ndarray:
+        """The classes that a macro average is taken over."""
+        return counts.labels if self.protocol == "paper" else counts.true_labels
+
+    def scores(self, counts: classification.Counts) -> Metrics:
+        """What one part is measured by."""
+        scores = counts.scores(self.classes(counts))
+        return scores | (counts.hard_scores(np.array(self.hard)) if self.hard else {})
 
 
 TASK = Annotation

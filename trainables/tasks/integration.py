@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from trainables import zero_shot
+from trainables.cells import words
 from trainables.metrics.space import (
     BACKENDS,
     Space,
@@ -54,7 +55,7 @@ class Integration:
                 "integration needs at least two batches and found"
                 f" {known or 'none: name --batch-key'}"
             )
-        if not can_be_told(zero_shot.words(cells, "cell_type"), zero_shot.batches(cells)):
+        if not can_be_told(words(cells, "cell_type"), zero_shot.batches(cells)):
             raise ValueError(
                 "integration needs a cell type that occurs in two batches, with more cells than"
                 " batches; here each type has a batch of its own"

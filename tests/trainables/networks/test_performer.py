@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.conftest import SHARED
 from tests.trainables.networks import performer_reference as reference
-from trainables.networks import performer, weights
+from trainables.networks import kernels, weights
 from trainables.networks.cell_types import freeze
+from trainables.networks.inference import threads
 from trainables.networks.performer import Head, ScBERTNetwork, Size, official
 from trainables.networks.training import seeded
 
@@ -96,9 +97,9 @@ def test_the_heads_scores_are_the_authors(authors, size):
     np.testing.assert_allclose(said, expected[f"head_logits_bs{size}"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("at_once", [2**23, 1000])  # 1000: features are computed twice, in parts
+@pytest.mark.parametrize("at_once", [512, 50])  # 121 positions in one piece, and in three
 def test_fine_tuning_gradients_are_the_authors(authors, at_once, monkeypatch):
-    monkeypatch.setitem(performer.AT_ONCE, "cpu", at_once)
+    monkeypatch.setattr(kernels, "POSITIONS", at_once)
     network, tokens, expected = authors
     built = network("paper")
     built.to_out = classifier()
@@ -170,17 +171,32 @@ def test_in_paper_mode_it_does():
     assert abs(in_batches(network, tokens, 1) - in_batches(network, tokens, 9)).max() > 1e-3
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_the_way_back_is_the_slope_of_the_way_there(together, monkeypatch):
+    monkeypatch.setattr(kernels, "POSITIONS", 4)  # of 6: two pieces
+    draws = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 6, 5, generator=draws, dtype=torch.float64).requires_grad_()
+    directions = torch.randn(7, 5, generator=draws, dtype=torch.float64)
+    assert torch.autograd.gradcheck(kernels.Kernel.apply, (q, k, v, directions, together))
+
+
 @pytest.mark.parametrize("stabiliser", ["paper", "per_cell"])
-def test_features_computed_in_parts_give_the_same_gradients(stabiliser, monkeypatch):
-    gradients = []
-    for at_once in (2**23, 1):
-        monkeypatch.setitem(performer.AT_ONCE, "cpu", at_once)
+def test_pieces_and_threads_change_neither_encodings_nor_gradients(stabiliser, monkeypatch):
+    def asked(at_once, workers):
+        monkeypatch.setattr(kernels, "POSITIONS", at_once)
         network = small(stabiliser)
-        network(some_tokens()).square().mean().backward()
-        gradients.append({n: p.grad for n, p in network.named_parameters() if p.requires_grad})
-    for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
-        assert gradient.abs().sum() > 0
+        with threads(workers):
+            said = network(some_tokens())
+            said.square().mean().backward()
+        gradients = {n: p.grad for n, p in network.named_parameters() if p.requires_grad}
+        return {"said": said.detach(), **gradients}
+
+    whole, parts = asked(512, 1), asked(4, 1)
+    for name, one in whole.items():
+        torch.testing.assert_close(one, parts[name], rtol=1e-4, atol=1e-6)
+        assert one.abs().sum() > 0
+    again = asked(4, 2)
+    torch.testing.assert_close(parts, again, rtol=1e-5, atol=1e-7)
 
 
 def test_features_are_redrawn_when_asked_and_the_same_way_for_everyone():

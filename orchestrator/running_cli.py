@@ -1,0 +1,195 @@
+"""`gauntlet plan`, `run` and `retry`: what a sweep would do, doing it, and what that ends with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.options import (
+    DEFAULT_STORAGE,
+    FAILED,
+    INTERRUPTED,
+    AsJson,
+    BatchKey,
+    Changes,
+    Data,
+    LabelKey,
+    Labels,
+    MaxSeeds,
+    MinCells,
+    Storage,
+    TimeLimit,
+    TrackingUri,
+    UntilDecided,
+    parsed,
+    print_json,
+    refuse_half,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the main one."""
+    for command in (plan, run, retry):
+        app.command()(command)
+
+
+def plan(
+    sweep: str,
+    changes: Changes = None,
+    data: Data = None,
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a sweep would run, what is known already, and what the rest may cost.
+
+    [dim]gauntlet plan quickstart seeds=10[/dim]
+    """
+    from orchestrator import show
+    from orchestrator.planning import plan as make_plan
+
+    chosen = own_cells(sweep, data, label_key, batch_key, min_cells, labels)
+    summary = make_plan(chosen, storage, **parsed(changes)).summary()
+    if as_json:
+        return print_json(summary)
+    show.plan_summary(summary)
+
+
+def run(
+    sweep: str,
+    changes: Changes = None,
+    data: Data = None,
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster [default: Ray on this machine].")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(help="Run at most this many trials at once.", min=1)
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Run this model's trials only.")] = None,
+    time_limit: TimeLimit = None,
+    until: UntilDecided = None,
+    max_seeds: MaxSeeds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run what a sweep still lacks, then compare and report. Run it again to resume.
+
+    [dim]gauntlet run quickstart[/dim]
+    [dim]gauntlet run quickstart --until decided --max-seeds 20[/dim]
+    [dim]gauntlet run quickstart --data mine.h5ad --label-key celltype --batch-key donor[/dim]
+    """
+    from orchestrator.driver import Silent
+    from orchestrator.driver import run as run_sweep
+    from orchestrator.progress import Progress
+
+    refuse_half(until, max_seeds)
+    limit = {} if max_seeds is None else {"max_seeds": max_seeds}
+    with standard_output_for_json(as_json):
+        ran = run_sweep(
+            own_cells(sweep, data, label_key, batch_key, min_cells, labels),
+            storage,
+            tracking_uri=tracking_uri,
+            address=address,
+            max_concurrent=max_concurrent,
+            only=only,
+            time_limit=time_limit,
+            display=Silent() if as_json else Progress(),
+            **parsed(changes) | limit,
+        )
+    conclude(ran, storage, tracking_uri, as_json)
+
+
+def retry(
+    sweep: str,
+    only: Annotated[
+        str | None, typer.Option(help="Only this outcome: failed, out_of_memory, timeout.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    time_limit: TimeLimit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the trials of a recorded sweep again that failed.
+
+    [dim]gauntlet retry quickstart --only out_of_memory[/dim]
+    """
+    from orchestrator.driver import Silent
+    from orchestrator.driver import retry as retry_sweep
+    from orchestrator.progress import Progress
+
+    with standard_output_for_json(as_json):
+        ran = retry_sweep(
+            sweep,
+            storage,
+            only=only,
+            tracking_uri=tracking_uri,
+            address=address,
+            time_limit=time_limit,
+            display=Silent() if as_json else Progress(),
+        )
+    conclude(ran, storage, tracking_uri, as_json)
+
+
+def own_cells(
+    sweep: str,
+    data: Path | None,
+    label_key: str | None,
+    batch_key: str | None,
+    min_cells: int,
+    labels: Path | None,
+) -> Any:
+    """The sweep, or the same sweep on the user's own cells under a name of its own."""
+    from orchestrator.known_sweeps import find_sweep
+    from orchestrator.records import slug
+    from trainables.userdata import UserFile
+
+    chosen = find_sweep(sweep)
+    if data is None:
+        if label_key or batch_key or min_cells or labels:
+            raise ValueError(
+                "--label-key, --batch-key, --min-cells and --labels describe --data FILE"
+            )
+        return chosen
+    cells: Any = UserFile(data, label_key, batch_key, min_cells, labels)
+    return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
+
+
+def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:
+    """Ray prints news of lost workers; where a program reads our output, they go to stderr."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+
+
+def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) -> None:
+    """What a run ends with: the comparison, the report, what to do next, the exit code."""
+    from dataclasses import asdict
+
+    from analysis.conclusion import preregistered, write_report
+    from orchestrator import show, verdicts
+
+    rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
+    page = write_report(storage, ran.sweep, None) if rows is not None else None
+    if as_json:
+        table = [] if rows is None else json.loads(rows.to_json(orient="records"))
+        print_json({**asdict(ran), "comparison": table, "report": page and str(page)})
+    else:
+        if rows is not None and len(rows):
+            verdicts.comparison(rows)
+        show.ending(ran, page, storage, tracking_uri)
+    if ran.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if ran.failed:
+        raise typer.Exit(FAILED)
