@@ -151,7 +151,8 @@ def rates(test: str, scores: Scores) -> tuple[float, float]:
     A p-value is refused where nothing varies; that is no rejection, and no interval.
     """
     estimate = OFFERED[test].estimate(scores)
-    if OFFERED[test].paired and test not in ("seeds-and-cells", "mcnemar"):
+    by_cells = test == "seeds-and-cells" and scores.design.extra is None
+    if OFFERED[test].paired and test != "mcnemar" and not by_cells:
         told = np.ptp(scores.a - scores.b, axis=-1) >= ROUNDING
     else:
         told = np.ones(len(scores.a), dtype=bool)
