@@ -25,8 +25,11 @@ for key in ("GAUNTLET_STORAGE", "MLFLOW_TRACKING_URI", "GAUNTLET_DEBUG", "PYTEST
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-TURNS = {"ray": ("orchestrator",), "ray too": ("chaos", "cluster", "benchmarks")}
-"""What tests are named that run sweeps, in two queues."""
+TURNS = {
+    "ray too": ("chaos", "cluster", "benchmarks", "orchestrator/test_environments"),
+    "ray": ("orchestrator",),
+}
+"""What tests are named that run sweeps, in two queues of about the same length."""
 
 
 @pytest.hookimpl(optionalhook=True)

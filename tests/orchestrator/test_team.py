@@ -14,7 +14,7 @@ from trainables.trial import Trial
 CPUS, GPUS = {"CPU": 16.0}, {"CPU": 8.0, "GPU": 1.0}
 TINY = {"dim": 8, "depth": 1, "heads": 2, "dim_head": 4, "ff_mult": 1, "n_genes": 30}
 SCBERT = {**TINY, "weights": "none", "gene2vec": False, "trained": "all", "epochs": 2, "batch": 9}
-SCBERT |= {"lr": 1e-2, "min_lr": 1e-2}
+SCBERT |= {"lr": 1e-3, "min_lr": 1e-3}
 
 MODELS = """
 import os, signal
