@@ -97,7 +97,7 @@ def resume(trials: int, storage: Path) -> None:
         launch,
         launch=stop,
         connected=lambda address: contextlib.nullcontext(),
-        room=lambda some, at_once: (lambda trial: {"CPU": 1.0}, {"CPU": 2.0}),
+        room=lambda *_: (lambda trial: {"CPU": 1.0}, {"CPU": 2.0}),
     )
     with nothing, mock.patch("orchestrator.mirroring.Mirroring.__exit__", return_value=None):
         ran = run(sweep(trials), storage)
