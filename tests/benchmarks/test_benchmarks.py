@@ -70,3 +70,12 @@ def test_heads_are_compared_with_what_they_were():
     assert done.returncode == 0, done.stderr
     for word in ("| ours |", "peer: as before", "peer: scikit-learn", "ratio"):
         assert word in done.stdout
+
+
+def test_a_sweep_is_planned_and_taken_up_again():
+    command = [sys.executable, BENCHMARKS / "plan.py", "--trials", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    [half] = [line for line in done.stdout.splitlines() if "resume, half done" in line]
+    assert half.split(" | ")[-1].strip(" |") == "10", "as many are left to run"
+    assert "resume, all done" in done.stdout
