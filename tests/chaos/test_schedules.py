@@ -181,7 +181,7 @@ def world(nodes, postgres, tracking, chaotic, tmp_path):
     tracking.start()
 
 
-@pytest.mark.timeout(7200 if NIGHTLY else 600)
+@pytest.mark.timeout(7200 if NIGHTLY else 1800)
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_nothing_is_lost_and_nothing_is_there_twice(seed, world, undisturbed, gauntlet):
     name = f"chaos{seed}"
