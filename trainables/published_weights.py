@@ -18,6 +18,8 @@ from trainables.networks import weights
 from trainables.origins import unpacked
 from trainables.store import file_sha256
 
+GIVEN = "--from FILE [--from FILE ...]"
+
 
 @dataclass(frozen=True)
 class PublishedWeights:
@@ -39,17 +41,20 @@ class PublishedWeights:
         """The files that are not here yet."""
         return [name for name in self.files if not (self.folder / name).is_file()]
 
+    @property
+    def command(self) -> str:
+        """What gets them, or is given them."""
+        return f"gauntlet models fetch {self.model} --variant {self.variant}"
+
     def way(self) -> str:
         """How to get them, in one sentence."""
-        ours = f"gauntlet models fetch {self.model} --variant {self.variant}"
         if self.urls:
-            return (
-                f"the weights {self.variant!r} of {self.model} are not here; get them with: {ours}"
-            )
+            here = f"the weights {self.variant!r} of {self.model} are not here"
+            return f"{here}; get them with: {self.command}"
         return (
             f"the weights {self.variant!r} of {self.model} can only be downloaded by hand: open"
             f" {self.page}, download {', '.join(self.missing() or self.files)} or the whole folder"
-            f" as a zip, then run: {ours} --from FILE [--from FILE ...]"
+            f" as a zip, then run: {self.command} {GIVEN}"
         )
 
     def download(
@@ -69,8 +74,7 @@ class PublishedWeights:
             except LookupError as error:
                 raise LookupError(
                     f"{error}; or get {', '.join(self.missing())} on another machine from"
-                    f" {self.page} and run: gauntlet models fetch {self.model} --variant"
-                    f" {self.variant} --from FILE [--from FILE ...]"
+                    f" {self.page} and run: {self.command} {GIVEN}"
                 ) from error
             self.verify(name, file_sha256(draft))
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from trainables.networks.performer import ScBERTNetwork
-    from trainables.networks.weights import Loaded
 
 OWN = ("", "none", "coexpression")
 """What names no file."""
@@ -51,13 +50,12 @@ class Files:
             place = files[0]
         return cls(place, Panel.read(place.parent))
 
-    def load(self, network: ScBERTNetwork) -> Loaded:
+    def load(self, network: ScBERTNetwork) -> None:
         """Put the weights into the network, every key accounted for; see `weights.load`."""
         from trainables.networks import weights
         from trainables.networks.performer import official
 
-        held = weights.read(self.file)
-        return weights.load(network, held, source=str(self.file), rename=official)
+        weights.load(network, weights.read(self.file), source=str(self.file), rename=official)
 
     def positions(self) -> Tensor:
         """Genes x dim: a `.npy` as it is, or the positions that weights hold.
@@ -105,7 +103,7 @@ def identity(named: str) -> str:
 def fates(folder: Path) -> list[dict[str, str]]:
     """What becomes of each key of a folder's checkpoint; ValueError where one fits nowhere."""
     from trainables.networks import weights
-    from trainables.networks.performer import ScBERTNetwork, Size
+    from trainables.networks.performer import ScBERTNetwork, Size, official
 
     files = Files.find(str(folder.absolute()), Store(folder))
     state = weights.read(files.file)
@@ -126,7 +124,8 @@ def fates(folder: Path) -> list[dict[str, str]]:
         ff_mult=hidden // dim,
         gene2vec=POSITIONS in state,
     )
-    dropped = set(files.load(ScBERTNetwork(size)).ignored)
+    network, source = ScBERTNetwork(size), str(files.file)
+    dropped = set(weights.load(network, state, source=source, rename=official).ignored)
     return [
         {
             "key": key,
