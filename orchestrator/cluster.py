@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import slug
+from orchestrator.version import CODE_VERSION, code_version
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 ROOMS = ("trainables", "orchestrator", "search_spaces", "analysis")
-CODE_VERSION = "GAUNTLET_CODE_VERSION"
-"""The environment variable that tells a job which code was shipped to it."""
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 CHATTY = (
@@ -237,7 +236,6 @@ def staged(sweep: str) -> Iterator[tuple[Path, str, str]]:
     """A temporary folder with what a job needs of us, its code version, and the sweep as named
     there: our packages as they are imported here, and the sweep's own file if it has one. Nothing
     else travels: no data, no caches, no runs."""
-    from orchestrator.driver import code_version
     from orchestrator.known_sweeps import find_sweep
 
     find_sweep(sweep)

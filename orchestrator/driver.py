@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestrator.adaptive import next_round
-from orchestrator.cluster import CODE_VERSION
 from orchestrator.configurations import model_of
 from orchestrator.costs import Costs, Makespan, makespan
 from orchestrator.early import judge
-from orchestrator.execute import Done, record_of
 from orchestrator.mirroring import Mirroring
 from orchestrator.planning import Plan, known_costs, plan, stages, with_needs
+from orchestrator.ready import ready
 from orchestrator.records import (
     WELL,
     Ledger,
@@ -30,18 +26,13 @@ from orchestrator.records import (
     read_manifest,
     write_manifest,
 )
-from orchestrator.storage import bucket_of, leases, opened, store
+from orchestrator.sharing import shared_out
+from orchestrator.storage import opened
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from orchestrator.until import topped_up
-from trainables.cells import open_cells, prepare
-from trainables.leases import Leases
-from trainables.protocols import Cells, NotApplicable
-from trainables.store import canonical
+from orchestrator.version import code_version
 from trainables.trial import Trial
-
-WAIT = 1.0
-"""Seconds between two looks at what another driver has done; in a bucket, ten times as many."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,7 @@ def run(
     shown = display or Silent()
 
     def once(planned: Plan, known: Collection[str]) -> Ran:
-        missing = [trial for trial in ready(planned, shown) if trial.id not in known]
+        missing = [trial for trial in ready(planned, shown.note) if trial.id not in known]
         if only is not None:
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
         manifest = planned.manifest()
@@ -237,47 +228,6 @@ def statuses(job: Job) -> dict[str, int]:
     return dict(Counter(filter(None, [*known.values(), *others.values()])))
 
 
-def ready(planned: Plan, display: Display) -> list[Trial]:
-    """The trials to run, their cells prepared, after every check that needs no computing.
-
-    A trial that does not apply is recorded as such here. Raises ValueError for the first trial
-    that cannot run on these cells.
-    """
-    made, sources = store(planned.storage), planned.sources()
-    cells = {}
-    for name in sorted({trial.dataset for trial in planned.to_run}):
-        cells[name] = open_cells(prepare(sources[name], made))
-        for note in cells[name].uns["gauntlet"]["notes"]:
-            display.note(f"{name}: {note}")
-    missing, declined = [], []
-    answers: dict[tuple[str, ...], NotApplicable | None] = {}
-    for trial in planned.longest_first():
-        # no answer depends on seed or fraction, and a check may look at every cell
-        asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
-        if asked not in answers:
-            answers[asked] = declined_because(trial, cells[trial.dataset])
-        if (reason := answers[asked]) is not None:
-            declined.append((trial, reason))
-        else:
-            missing.append(trial)
-    if declined:  # after all checks: bad input leaves nothing behind
-        ledger, code = Ledger(planned.storage), code_version()
-        for trial, reason in declined:
-            lacks = getattr(reason, "package", "")
-            done = Done(status="not_applicable", reason=str(reason), lacks=lacks)
-            ledger.commit(record_of(trial, done, code))
-    return missing
-
-
-def declined_because(trial: Trial, cells: Cells) -> NotApplicable | None:
-    """Why a trial does not apply, if it does not. Raises ValueError for unusable cells."""
-    try:
-        trial.check(cells)
-    except NotApplicable as reason:
-        return reason
-    return None
-
-
 def go(
     job: Job,
     trials: list[Trial],
@@ -326,7 +276,8 @@ def go(
             there = room(trials, max_concurrent, job.processes)
             expected = makespan(trials, costs, *there)
             whole = all(
-                shared_out(stage, job.storage, carry_out_here, display) for stage in stages(trials)
+                shared_out(stage, job.storage, carry_out_here, display.note)
+                for stage in stages(trials)
             )
     except KeyboardInterrupt:
         return len(ran), True, None
@@ -335,47 +286,3 @@ def go(
     took = replace(expected, actual=round(moments[-1] - moments[0], 2))
     keep_makespan(job.storage, job.sweep, {"ended_at": now(), "trials": len(ran), **asdict(took)})
     return len(ran), False, took
-
-
-def shared_out(
-    trials: list[Trial], storage: Path, here: Callable[[list[Trial]], bool], display: Display
-) -> bool:
-    """Run trials `here` but for those that another driver has; wait for these. False if stopped.
-
-    The trials of a driver that died in the meantime are run here, too.
-    """
-    ledger, noted = Ledger(storage), False
-    before, left = ledger.tries(), trials
-    with Leases(leases(storage)) as ours:
-        while left:
-            taken = ours.take([trial.id for trial in left])
-            tries = ledger.tries()  # after taking: what another has done is done
-            left = [trial for trial in left if tries[trial.id] == before[trial.id]]
-            mine = [trial for trial in left if trial.id in taken]
-            if mine and not here(mine):
-                return False
-            ours.drop(taken)
-            left = [trial for trial in left if trial.id not in taken]
-            if left:
-                if not noted:
-                    display.note(f"another run on this storage has {len(left)} of these trials")
-                    noted = True
-                time.sleep(WAIT if bucket_of(storage) is None else 10 * WAIT)
-    return True
-
-
-def code_version() -> str:
-    """The package's version, with the commit where it runs from a checkout; in a job of a cluster,
-    what `gauntlet submit` shipped."""
-    if shipped := os.environ.get(CODE_VERSION):
-        return shipped
-    own = version("sc-gauntlet")
-    here = Path(__file__).parent.parent
-    if not (here / ".git").exists():
-        return own
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return own
-    return f"{own}+{asked.stdout.strip()}" if asked.returncode == 0 else own
