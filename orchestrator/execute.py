@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import platform
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator import environments, memory
+from orchestrator import environments, memory, overtime
 from orchestrator.artifacts import keep_artifacts, log_to, save_table
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
@@ -51,13 +50,14 @@ def execute(
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
-    if (overdue := timed_out(trial, storage, team.processes)) is not None:
-        record = record_of(trial, overdue, code_version)
+    late, mark = overtime.mark_of(storage, trial.id), memory.mark_of(storage, trial.id)
+    if (left := overtime.ran_out(late)) is not None:
+        record = record_of(trial, too_late(*left, team.processes), code_version)
         ledger.commit(record)
-        for mark in (late_mark(storage, trial.id), memory_mark(storage, trial.id)):
-            mark.unlink(missing_ok=True)
+        for path in (late, mark):
+            path.unlink(missing_ok=True)
         return record
-    parts, mark = memory.parts_for(trial, ledger.last(trial.id)), memory_mark(storage, trial.id)
+    parts = memory.parts_for(trial, ledger.last(trial.id))
     if again and memory.kernel_ended(mark):
         reason = memory.told("the kernel ended its process", parts)
         ended = Done("out_of_memory", reason, parts=parts, processes=team.processes)
@@ -71,7 +71,7 @@ def execute(
     scratch = Path(tempfile.mkdtemp(prefix=f"gauntlet-{trial.id}-"))
     try:
         carry = carried(storage, f"checkpoints/{trial.id}")
-        with memory.marked(mark), deadline(late_mark(storage, trial.id), time_limit), carry:
+        with memory.marked(mark), overtime.deadline(late, time_limit), carry:
             done = attempt(trial, storage, scratch, report, team, parts)
         if (known := ledger.settled(trial.id)) is not None:
             return known  # another was first while this machine was cut off; its files stand, too
@@ -258,51 +258,13 @@ def checkpoints_of(storage: Path, trial_id: str) -> Path:
     return storage / "checkpoints" / trial_id
 
 
-def late_mark(storage: Path, trial_id: str) -> Path:
-    """Where a trial that runs out of time leaves the trace of where it was."""
-    return storage / "late" / trial_id
-
-
-def memory_mark(storage: Path, trial_id: str) -> Path:
-    """Where it stands how much memory had run out here before the trial began."""
-    return storage / "late" / f"{trial_id}.memory"
-
-
-@contextlib.contextmanager
-def deadline(mark: Path, seconds: float | None) -> Iterator[None]:
-    """End this process after so many seconds, leaving every thread's trace in `mark`.
-
-    Python's own watchdog does it, which asks no lock: it also ends what hangs in compiled code.
-    """
-    if seconds is None:
-        yield
-        return
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    with mark.open("w") as trace:
-        trace.write(f"{seconds:g}\n")
-        trace.flush()
-        faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-    mark.unlink()
-
-
-def timed_out(trial: Trial, storage: Path, processes: int) -> Done | None:
-    """The outcome of a trial whose last process ran out of time; None where none did."""
-    try:
-        seconds, _, trace = late_mark(storage, trial.id).read_text().partition("\n")
-    except FileNotFoundError:
-        return None
-    if not trace:
-        return None  # that process died of something else
-    cost = dict.fromkeys(COSTS, 0.0) | {"wall_s": float(seconds)}
+def too_late(seconds: float, trace: str, processes: int) -> Done:
+    """The outcome of a trial whose process was ended after so many seconds."""
     return Done(
         status="timeout",
-        reason=f"took longer than its limit of {seconds} s",
+        reason=f"took longer than its limit of {seconds:g} s",
         trace=trace,
-        cost=cost,
+        cost=dict.fromkeys(COSTS, 0.0) | {"wall_s": seconds},
         processes=processes,
     )
 

@@ -46,6 +46,11 @@ def parts_for(trial: Trial, last: Record | None) -> int:
     return PARTS if short and catalog.card(trial.model).parts else 1
 
 
+def mark_of(storage: Path, trial_id: str) -> Path:
+    """Where it stands how much memory had run out here before the trial began."""
+    return storage / "late" / f"{trial_id}.memory"
+
+
 @contextlib.contextmanager
 def marked(mark: Path) -> Iterator[None]:
     """Leave in `mark` how often the kernel has ended a process here; who is ended leaves it."""
