@@ -253,25 +253,12 @@ def slug(name: str) -> str:
 # ---- the tidy table -------------------------------------------------------------------------
 
 
-def rows(
-    records: Iterable[Record], sweep: str, planned: Mapping[str, Record]
-) -> list[dict[str, Any]]:
-    """One row per trial and metric, with `COLUMNS`; a trial without metrics has one row.
+def about(record: Record, sweep: str, planned: Mapping[str, Record]) -> dict[str, Any]:
+    """What the rows of one trial share: `COLUMNS` without metric and value.
 
     `planned` is what the sweep's manifest says of each trial: `model` is the arm's name there, and
     weights that a trial of the sweep made are told by how they were made, which all seeds share.
     """
-    table = []
-    for record in records:
-        shared = about(record, sweep, planned)
-        for metric, value in (record["metrics"] or {None: None}).items():
-            row = shared | {"metric": metric, "value": value}
-            table.append({column: row[column] for column in COLUMNS})
-    return table
-
-
-def about(record: Record, sweep: str, planned: Mapping[str, Record]) -> dict[str, Any]:
-    """What the rows of one trial share: `COLUMNS` without metric and value."""
     trial, counts = record["trial"], record.get("counts", {})
     return {
         "model": planned[record["trial_id"]].get("arm") or trial["model"],

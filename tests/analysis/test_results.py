@@ -18,7 +18,7 @@ from orchestrator import compact
 from orchestrator.cli import app
 from orchestrator.execute import Done, execute, record_of
 from orchestrator.planning import plan
-from orchestrator.records import COLUMNS, Ledger, read_manifest, rows, write_manifest
+from orchestrator.records import COLUMNS, Ledger, about, read_manifest, write_manifest
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer, default_uri
 
@@ -59,9 +59,12 @@ def made_up(at, shift=0.0):
 def plainly(storage, sweep="few"):
     """The table straight from the records, one after the other."""
     trials = read_manifest(storage, sweep)["trials"]
-    table = pd.DataFrame(
-        rows(Ledger(storage).current(trials), sweep, trials), columns=list(COLUMNS)
-    )
+    rows = [
+        about(record, sweep, trials) | {"metric": metric, "value": value}
+        for record in Ledger(storage).current(trials)
+        for metric, value in (record["metrics"] or {None: None}).items()
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     for column in ("fraction", "seed", "value", "n_train", "n_eval", "n_classes"):
         table[column] = pd.to_numeric(table[column])
     return table

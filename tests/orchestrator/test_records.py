@@ -10,9 +10,9 @@ from orchestrator.execute import execute
 from orchestrator.records import (
     COLUMNS,
     Ledger,
+    about,
     read_manifest,
     recorded_sweeps,
-    rows,
     write_manifest,
 )
 from trainables.trial import Trial
@@ -78,12 +78,10 @@ def test_a_trial_becomes_a_record_and_rows(tmp_path):
     assert found["status"] == "ok"
     assert found["cost"]["wall_s"] > 0
     assert found["cost"]["peak_rss_mb"] > 10
-    table = rows([found], "a sweep", {trial.id: trial.spec()})
-    assert {tuple(row) for row in table} == {
-        COLUMNS if isinstance(COLUMNS, tuple) else tuple(COLUMNS)
-    }
-    assert {row["metric"] for row in table} >= {"test/accuracy", "valid/macro_f1"}
-    assert {row["n_eval"] for row in table} == {48}
+    shared = about(found, "a sweep", {trial.id: trial.spec()})
+    assert set(COLUMNS) - set(shared) == {"metric", "value"}
+    assert set(found["metrics"]) >= {"test/accuracy", "valid/macro_f1"}
+    assert shared["n_eval"] == 48
     saved = {path.name for path in (tmp_path / "artifacts" / trial.id).iterdir()}
     assert saved >= {"predictions.parquet", "per_class.csv", "confusion.csv"}
 
@@ -101,7 +99,5 @@ def test_an_error_is_an_outcome_with_its_trace(tmp_path):
     assert "fold" in found["reason"]
     assert "Traceback" in found["trace"]
     assert "Traceback" in Path(tmp_path / "artifacts" / trial.id / "log.txt").read_text()
-    row = rows([found], "s", {trial.id: trial.spec()})
-    assert len(row) == 1
-    assert row[0]["metric"] is None
-    assert json.dumps(row)
+    assert found["metrics"] == {}
+    assert json.dumps(about(found, "s", {trial.id: trial.spec()}))
