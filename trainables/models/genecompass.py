@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from trainables.checkouts import Checkout
+from trainables.choices import check_choices
 from trainables.genes.dictionaries import Dictionaries, Found, held
 from trainables.genes.ranks import rank_values
 from trainables.protocols import Card, Cells, Context, Matrix, NotApplicable
@@ -88,11 +89,7 @@ class GeneCompass:
     )
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"genecompass has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
-                )
+        check_choices("genecompass", self, CHOICES)
 
     @staticmethod
     def examine(folder: Path) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from trainables.cells import fit_rows
+from trainables.choices import check_choices
 from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.genes.ranks import framed, places, rank_values
@@ -124,11 +125,7 @@ class Geneformer:
     )
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"geneformer has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
-                )
+        check_choices("geneformer", self, CHOICES)
         if self.weights == "none" and self.width % self.heads:
             raise ValueError(
                 f"geneformer's width {self.width} cannot be shared by {self.heads} heads"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from trainables.cells import fit_rows
+from trainables.choices import check_choices
 from trainables.genes.coexpression import positions
 from trainables.genes.panel import Panel
 from trainables.genes.variable import most_variable
@@ -118,11 +119,7 @@ class ScBERT:
     )
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"scbert has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
-                )
+        check_choices("scbert", self, CHOICES)
         if self.weights == "none" and self.gene2vec and not self.positions:
             raise ValueError(
                 "scbert without weights needs to be told where genes lie: positions=FILE.npy (the"

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from trainables.checkouts import Checkout
+from trainables.choices import check_choices
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store
 
@@ -68,12 +69,7 @@ class ScFoundation:
     )
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                given = getattr(self, name)
-                raise ValueError(
-                    f"scfoundation has no {name} {given!r}; it has: {', '.join(known)}"
-                )
+        check_choices("scfoundation", self, CHOICES)
         if not re.fullmatch(r"[tfa]\d+(\.\d+)?", self.resolution):
             raise ValueError(
                 f"scfoundation's resolution {self.resolution!r} is no t, f or a with a number"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from trainables.cells import fit_rows
+from trainables.choices import check_choices
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
 from trainables.genes.vocabulary import align, new_vocabulary
@@ -112,11 +113,7 @@ class ScGPT:
     )
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"scgpt has no {name} {getattr(self, name)!r}; it has: {', '.join(known)}"
-                )
+        check_choices("scgpt", self, CHOICES)
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios {self.mask_ratios} must all be above 0 and below 1")
 
