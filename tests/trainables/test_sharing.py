@@ -7,13 +7,13 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from trainables import catalog
-from trainables.models.scbert import ScBERT
-from trainables.networks import processes, training
+from trainables.networks import processes, scbert_runs
 
 SCRIPT = Path(__file__).parent / "sharing_script.py"
 
@@ -65,13 +65,12 @@ def test_one_of_two_reports_the_losses_of_one(one_and_two):
         assert theirs == pytest.approx(mine, rel=1e-5)
 
 
-def test_where_a_cell_depends_on_its_batch_nothing_is_shared(monkeypatch):
-    monkeypatch.setattr(processes, "group", lambda: (0, 2))
-    assert training.group() == (0, 1), "it was imported before"
+def test_where_a_cell_depends_on_its_batch_nothing_is_shared(monkeypatch, ctx):
+    monkeypatch.setattr(scbert_runs, "group", lambda: (0, 2))
+    network = SimpleNamespace(stabiliser="paper")
+    run = scbert_runs.Run(network, None, ctx, 4, True, 0, "float32")
     with pytest.raises(ValueError, match="run this without processes=N"):
-        ScBERT(weights="none", gene2vec=False, stabiliser="paper").trained_by(
-            None, None, 1, None, None, ""
-        )
+        run.trained(None, 1, None, None, None)
 
 
 def test_who_can_be_shared_says_so():

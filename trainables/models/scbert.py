@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.genes.coexpression import positions
 from trainables.genes.panel import Panel
@@ -26,12 +26,14 @@ from trainables.protocols import (
     Pretrained,
 )
 from trainables.scbert_files import OWN, Files, fates, identity, keep
-from trainables.seeds import random_state, stream
+from trainables.seeds import random_state
 from trainables.store import Store
 
 if TYPE_CHECKING:
     from trainables.networks.performer import ScBERTNetwork
-    from trainables.networks.training import Progress
+    from trainables.networks.rates import Rate
+    from trainables.networks.scbert_runs import Run
+    from trainables.networks.training import Plan, Precision
 
 CHECKPOINT = "https://drive.weixin.qq.com/s?k=AJEAIQdfAAoUxhXE7r"
 GENES = (
@@ -79,7 +81,7 @@ class ScBERT:
     clip: float = 0.0
     """The largest gradient norm, 0 for any; the paper's fine-tuning has an inactive 1e6, its
     pretraining 100."""
-    precision: str = "bfloat16"
+    precision: Precision = "bfloat16"
     """Of a GPU that has it; CPUs compute in float32, as the paper did."""
 
     trained: str = "last"
@@ -166,47 +168,29 @@ class ScBERT:
 
         ctx.saw("scbert fit", train.obs_names)
         ctx.saw("scbert choice of epoch", valid.obs_names)
-        panel, network = self.start(train, ctx)
-        names, y = np.unique(labels(train), return_inverse=True)
-        cell_types.with_head(network, len(names), ctx.seed)
-        first = cell_types.freeze(network, cast(Any, self.trained))
-        trunks = [
-            cell_types.Trunk(
-                network,
-                panel.tokens(part, rescale=self.rescale),
-                first,
-                self.trained != "all",
-                self.autocast,
-            )
-            for part in (train, valid, test)
-        ]
-        self.keep_prefixes(trunks[:2], ctx)
-        truth, at_once = labels(valid), self.at_once(ctx)
+        run = self.start(train, ctx)
+        names, y = np.unique(words(train, "cell_type"), return_inverse=True)
+        trunks = run.trunks((train, valid, test), len(names), cast(Any, self.trained))
+        run.keep(trunks[:2], self.prefix_mb)
+        truth = words(valid, "cell_type")
 
         def evaluate() -> Metrics:
-            said = names[cell_types.classify(network, trunks[1], at_once, self.autocast)]
+            said = names[run.classified(trunks[1])]
             scores = classification.counted(truth, said).scores(np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
-        weight = self.weight(y, truth, names)
+        weight = cell_types.class_weights(self.class_weights, y, truth, names)
         loss = cell_types.named_loss(
-            network, trunks[0], y, weight, self.redraw, ctx.seed, ctx.parts
+            run.network, trunks[0], y, weight, self.redraw, ctx.seed, ctx.parts
         )
-        done = self.trained_by(network, loss, train.n_obs, ctx, evaluate, "valid/accuracy")
-        said = [
-            names[cell_types.classify(network, trunk, at_once, self.autocast)]
-            for trunk in trunks[1:]
-        ]
-        notes = {"epoch": float(done.best_epoch), "genes_absent": float(panel.absent(train))}
+        done = run.trained(loss, train.n_obs, *self.schedule("valid/accuracy"), evaluate)
+        said = [names[run.classified(trunk)] for trunk in trunks[1:]]
+        notes = {"epoch": float(done.best_epoch), "genes_absent": float(run.panel.absent(train))}
         return Predictions(valid=said[0], test=said[1], notes=notes)
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x dim: the mean of a cell's encodings over all positions."""
-        from trainables.networks import performer
-
-        panel, network = self.start(cells, ctx)
-        tokens = panel.tokens(cells, rescale=self.rescale)
-        return performer.means(network, tokens, self.at_once(ctx), self.autocast, ctx.cpus)
+        return self.start(cells, ctx).embedding(cells)
 
     def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:
         """Learn to guess hidden bins (dist_pretrain.py), and guess those of `test`.
@@ -215,40 +199,22 @@ class ScBERT:
         `epochs=0` the weights are asked as they are. What is hidden of a cell depends on the seed
         and its tokens, and on nothing of the model.
         """
-        from trainables.networks import masked_bins
-
         ctx.saw("scbert pretraining", train.obs_names)
-        panel, network = self.start(train, ctx)
-        tokens = {
-            name: panel.tokens(part, rescale=self.rescale)
-            for name, part in (("train", train), ("valid", valid), ("test", test))
-        }
-        # one cell at a time where a cell's output depends on its batch, as the authors' notebook
-        at_once = self.at_once(ctx)
-        batch = 1 if self.stabiliser == "paper" else at_once
-
-        def guessed(part: str) -> tuple[np.ndarray, np.ndarray]:
-            rng = stream(ctx.seed, f"mask {part}")
-            return masked_bins.guessed(network, tokens[part], rng, batch, self.autocast)
-
-        def evaluate() -> Metrics:
-            asked, given = guessed("valid")
-            return {"valid/accuracy": float((asked == given).mean())}
-
-        network.requires_grad_(True)
-        if network.pos_emb is not None:
-            network.pos_emb.requires_grad_(False)
-        loss = masked_bins.hidden_loss(network, tokens["train"], self.redraw, ctx.seed, ctx.parts)
-        self.trained_by(network, loss, train.n_obs, ctx, evaluate, "")
-        asked, given = guessed("test")
-        made = keep(network, panel, self.epochs, ctx.scratch / "weights") if self.epochs else None
+        run = self.start(train, ctx)
+        taught, shown, hidden = (run.tokens(part) for part in (train, valid, test))
+        run.pretrain(taught, shown, *self.schedule(""))
+        asked, given = run.guessed(hidden, "test")
+        folder = ctx.scratch / "weights"
+        made = keep(run.network, run.panel, self.epochs, folder) if self.epochs else None
         return Pretrained(weights=made, asked=asked, given=given)
 
     # ---- what these share ---------------------------------------------------------------------
 
-    def start(self, cells: Cells, ctx: Context) -> tuple[Panel, ScBERTNetwork]:
+    def start(self, cells: Cells, ctx: Context) -> Run:
         """The genes and the network, from files or from the cells that may be fitted on."""
         import torch
+
+        from trainables.networks.scbert_runs import Run
 
         torch.set_num_threads(ctx.cpus)  # numba raises it where scanpy chooses genes
         rows = fit_rows(cells)
@@ -269,7 +235,8 @@ class ScBERT:
             placed = np.zeros((len(panel.genes), self.dim), dtype=np.float32)
             placed[found.ids] = positions(x, self.dim, random_state(ctx.seed, "positions"))
             network.place(placed)
-        return panel, network.to(ctx.device)
+        how = self.batch, self.rescale, self.redraw, self.precision
+        return Run(network.to(ctx.device), panel, ctx, *how)
 
     @property
     def source(self) -> str:
@@ -296,82 +263,16 @@ class ScBERT:
             network.place(Files.find(self.positions, store).positions())
         return network.eval()
 
-    def trained_by(
-        self, network: Any, loss: Any, rows: int, ctx: Context, evaluate: Any, best: str
-    ) -> Progress:
-        """The loop, with this model's settings."""
-        import torch
-
-        from trainables.networks.processes import group
+    def schedule(self, best: str) -> tuple[Plan, Rate]:
+        """How the common loop goes on, and its learning rates."""
         from trainables.networks.rates import warmup_cosine
-        from trainables.networks.training import Plan, Training, trainable
+        from trainables.networks.training import Plan
 
-        if self.stabiliser == "paper" and group()[1] > 1:
-            raise ValueError(
-                'several processes cannot share a batch with stabiliser="paper", where what is said'
-                " of a cell depends on its batch; run this without processes=N"
-            )
+        clip, precision = self.clip or math.inf, self.precision
         plan = Plan(
-            self.epochs,
-            self.batch,
-            self.accumulate,
-            clip=self.clip or math.inf,
-            precision=self.autocast,
-            best=best,
+            self.epochs, self.batch, self.accumulate, clip=clip, precision=precision, best=best
         )
-        return Training(
-            network,
-            loss,
-            rows,
-            plan,
-            ctx.seed,
-            torch.optim.Adam(trainable(network), lr=self.lr),
-            warmup_cosine(self.lr, self.min_lr, self.warmup, self.cycle),
-            evaluate=evaluate,
-            report=ctx.report,
-            checkpoint=ctx.checkpoints and ctx.checkpoints / "scbert.pt",
-            name="scbert",
-        ).run()
-
-    def at_once(self, ctx: Context) -> int:
-        """Cells of a forward pass. MemoryError where fewer would change what is said of each."""
-        if ctx.parts > 1 and self.stabiliser == "paper":
-            raise MemoryError(
-                'a batch cannot be parted with stabiliser="paper", where what is said of a cell'
-                " depends on its batch; make batch smaller, or use a larger GPU"
-            )
-        return max(1, self.batch // ctx.parts)
-
-    @property
-    def autocast(self) -> Any:
-        """The precision, as the loop takes it."""
-        return self.precision
-
-    def keep_prefixes(self, trunks: list[Any], ctx: Context) -> None:
-        """Compute what the frozen blocks say once, where that is the same in every epoch and fits.
-
-        It is not where random features are redrawn, nor where a cell's output depends on its batch.
-        """
-        size = sum(t.tokens.shape[0] * (t.tokens.shape[1] + 1) for t in trunks) * self.dim * 4
-        steady = self.stabiliser == "per_cell" and not self.redraw and self.trained != "all"
-        if not steady or size > self.prefix_mb * 2**20 or not trunks[0].first:
-            return
-        for trunk in trunks:
-            trunk.keep(ctx.store)
-
-    def weight(self, y: np.ndarray, valid: np.ndarray, names: np.ndarray) -> np.ndarray | None:
-        """The loss's weight of each class, or None."""
-        if self.class_weights == "none":
-            return None
-        counts = np.bincount(y, minlength=len(names))
-        if self.class_weights == "paper":
-            counts = counts + np.array([(valid == name).sum() for name in names])
-        return 1 / counts
-
-
-def labels(cells: Cells) -> np.ndarray:
-    """The cells' types."""
-    return cells.obs["cell_type"].astype(str).to_numpy()
+        return plan, warmup_cosine(self.lr, self.min_lr, self.warmup, self.cycle)
 
 
 MODEL = ScBERT

@@ -140,6 +140,21 @@ def with_head(network: ScBERTNetwork, classes: int, seed: int) -> ScBERTNetwork:
     return network
 
 
+def class_weights(
+    how: str, y: np.ndarray, valid: np.ndarray, names: np.ndarray
+) -> np.ndarray | None:
+    """The loss's weight of each class, 1 / count, or None where `how` is "none".
+
+    `y`: class numbers of the training cells; "paper" counts the types of `valid`, too.
+    """
+    if how == "none":
+        return None
+    counts = np.bincount(y, minlength=len(names))
+    if how == "paper":
+        counts = counts + np.array([(valid == name).sum() for name in names])
+    return 1 / counts
+
+
 def named_loss(
     network: ScBERTNetwork,
     trunk: Trunk,
