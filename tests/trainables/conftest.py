@@ -1,4 +1,4 @@
-"""What tests of data sets share: a server that misbehaves as it is told, and small cells."""
+"""What tests of trainables share: a server that misbehaves as it is told, and small cells."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from trainables import catalog
+from trainables.cells import open_cells, prepare
 from trainables.downloads import Patience, fetch
 
 BODY = bytes(range(256)) * 400
@@ -114,6 +116,12 @@ def get(server: Server, tmp_path: Path, page: str = "/file", **expected: str) ->
 
 def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def blood(ctx):
+    """700 real cells and 765 genes, without counts."""
+    return open_cells(prepare(catalog.dataset("pbmc68k_reduced"), ctx.store))
 
 
 def some_cells(n: int = 12, genes: int = 6, counts: bool = True, **columns: object) -> ad.AnnData:
