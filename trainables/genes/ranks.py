@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from trainables.genes.kernels import ranked, side_by_side
+from trainables.protocols import Cells
 
 TARGET_SUM = 1e4
 MOST = 2048
 PAD = 0
+
+
+def to_rank(cells: Cells, values: str) -> tuple[csr_matrix, np.ndarray]:
+    """What is ranked, and what each cell's values are divided by.
+
+    `values` is "counts", which logged cells that have none are un-logged to, or "X".
+    """
+    if values == "X":
+        warnings.warn(
+            "geneformer ranks logged values over medians of counts: its tokens are not those"
+            " of counts, and that is what happened to Kedzierska et al.",
+            stacklevel=2,
+        )
+    if values == "counts" and "counts" in cells.layers:
+        counts = csr_matrix(cells.layers["counts"])
+        return counts, np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    x = csr_matrix(cells.X, copy=True)
+    if values == "counts":
+        warnings.warn(
+            "geneformer was given logged values without counts: X is un-logged as"
+            " ln(1 + counts per 10,000), and ranks are wrong where it is anything else",
+            stacklevel=2,
+        )
+        x = csr_matrix(x, dtype=np.float64)
+        x.data = np.expm1(x.data)
+    return x, np.full(cells.n_obs, 1e4)
 
 
 def rank_values(

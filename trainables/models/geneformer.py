@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
-from trainables.genes.ranks import framed, places, rank_values
+from trainables.genes.ranks import places, to_rank
 from trainables.networks import MADE_BY
 from trainables.protocols import (
     Card,
@@ -31,7 +30,8 @@ from trainables.protocols import (
 from trainables.store import Store
 
 if TYPE_CHECKING:
-    from trainables.networks.geneformer_runs import Ranked, Run
+    from trainables.networks.geneformer_runs import Run
+    from trainables.networks.geneformer_tokens import Ranked
     from trainables.networks.rates import Rate
     from trainables.networks.training import Plan, Precision
 
@@ -185,22 +185,10 @@ class Geneformer:
         """
         run, known = self.run(cells, ctx)
         ranked = self.ranked(cells, known, run)
-        said = run.best_tokens(ranked)
+        asked, given, lengths = run.retold(ranked)
         size = run.network.config.vocab_size
-        where = [ranked.genes(row) for row in range(len(said))]
-        lengths = np.array([here.stop - here.start for here in where]).clip(0)
-        if known.version == "v1":
-            lengths[ranked.ids[:, 0] == 0] = 0  # the padding token of a cell without genes
-        asked, given = (np.zeros((len(said), max(int(lengths.max()), 1)), int) for _ in range(2))
-        for row, (here, n) in enumerate(zip(where, lengths, strict=True)):
-            asked[row, :n] = ranked.ids[row, here][:n]
-            given[row, :n] = said[row][here][:n]
-        return Reconstruction(
-            "ranks",
-            places(asked, lengths, size),
-            places(given, lengths, size),
-            known.names(size),
-        )
+        told = places(asked, lengths, size), places(given, lengths, size)
+        return Reconstruction("ranks", *told, known.names(size))
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """Fine-tune on `train`, keep the epoch of the lowest loss on `valid`, name the others.
@@ -210,7 +198,7 @@ class Geneformer:
         """
         from trainables.networks.geneformer import freeze
 
-        labels = [part.obs["cell_type"].astype(str).to_numpy() for part in (train, valid)]
+        labels = [words(part, "cell_type") for part in (train, valid)]
         classes, codes = np.unique(np.concatenate(labels), return_inverse=True)
         ctx.saw("geneformer fine-tuning", train.obs_names)
         ctx.saw("geneformer choice of epoch", valid.obs_names)
@@ -266,7 +254,7 @@ class Geneformer:
             return dictionaries.read(Path(self.dictionaries).expanduser())
         rows = fit_rows(cells)
         ctx.saw("geneformer medians", cells.obs_names[rows])
-        values, n_counts = self.read(cells)
+        values, n_counts = to_rank(cells, self.values)
         some = dictionaries.scaled(csr_matrix(values[rows]), n_counts[rows])
         return dictionaries.made_of(np.asarray(cells.var_names, dtype=str), some, self.version)
 
@@ -287,55 +275,14 @@ class Geneformer:
             pad_token_id=0,
         )
 
-    def read(self, cells: Cells) -> tuple[csr_matrix, np.ndarray]:
-        """What is ranked, and what each cell's values are divided by."""
-        if self.values == "X":
-            warnings.warn(
-                "geneformer ranks logged values over medians of counts: its tokens are not those"
-                " of counts, and that is what happened to Kedzierska et al.",
-                stacklevel=2,
-            )
-        if self.values == "counts" and "counts" in cells.layers:
-            counts = csr_matrix(cells.layers["counts"])
-            return counts, np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-        values = csr_matrix(cells.X, copy=True)
-        if self.values == "counts":
-            warnings.warn(
-                "geneformer was given logged values without counts: X is un-logged as"
-                " ln(1 + counts per 10,000), and ranks are wrong where it is anything else",
-                stacklevel=2,
-            )
-            values = csr_matrix(values, dtype=np.float64)
-            values.data = np.expm1(values.data)
-        return values, np.full(cells.n_obs, 1e4)
-
     def ranked(self, cells: Cells, known: Dictionaries, run: Run) -> Ranked:
-        """Cells as the network reads them; says how many genes have a token, and what was dropped.
+        """Cells as the network reads them. Raises ValueError where no gene has a token."""
+        from trainables.networks.geneformer_tokens import tokens
 
-        Raises ValueError where no gene has one.
-        """
-        from trainables.networks.geneformer_runs import Ranked
-
-        places_ = run.network.config.max_position_embeddings
-        longest = min(self.max_length or places_, places_)
-        found = known.found(cells.var, source=f"geneformer's weights {self.weights!r}")
-        print(f"geneformer: {found.report}")
-        specials = 2 if known.version == "v2" else 0
-        values, n_counts = self.read(cells)
-        ids, lengths = rank_values(
-            values,
-            found.tokens,
-            found.medians,
-            n_counts=n_counts,
-            most=longest - specials,
-            threads=run.ctx.cpus,
-        )
-        if specials:
-            ids, lengths = framed(ids, lengths, known.tokens["<cls>"], known.tokens["<eos>"])
-            return Ranked(ids, lengths, (1, 1))
-        if not ids.shape[1]:
-            ids = np.zeros((len(ids), 1), dtype=np.int32)
-        return Ranked(ids, lengths.clip(1))
+        most, threads = run.network.config.max_position_embeddings, run.ctx.cpus
+        how = known, self.values, min(self.max_length or most, most)
+        source = f"geneformer's weights {self.weights!r}"
+        return tokens(cells, *how, source=source, threads=threads)
 
     def schedule(
         self, rows: int, *, epochs: int, lr: float, warmup: int, best: str

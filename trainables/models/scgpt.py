@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from trainables.cells import fit_rows
+from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
@@ -166,7 +166,7 @@ class ScGPT:
 
         ctx.saw("scgpt fine-tuning", train.obs_names)
         ctx.saw("scgpt choice of epoch", valid.obs_names)
-        labels = [part.obs["cell_type"].astype(str).to_numpy() for part in (train, valid)]
+        labels = [words(part, "cell_type") for part in (train, valid)]
         classes, codes = np.unique(np.concatenate(labels), return_inverse=True)
         run = self.run(train, ctx, classes=len(classes), mvc=False)
         freeze(run.network, self.freeze)

@@ -1,4 +1,4 @@
-"""Geneformer asked and trained: cells as ranked tokens, and the loops over them."""
+"""What is done with a Geneformer network: asked, trained."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainables.networks.geneformer_tokens import Ranked
 from trainables.networks.inference import asked, threads
 from trainables.networks.processes import parted
 from trainables.networks.rates import Rate
@@ -32,29 +33,6 @@ DECAY = 1e-3
 """Of AdamW, in the authors' pretraining and fine-tuning scripts; norms and biases have none."""
 SHARE, HIDDEN, SWAPPED = 0.15, 0.8, 0.1
 """BERT's masking: of the tokens asked for, eight in ten hidden, one in ten another token."""
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Cells as tokens: ids padded with 0, and lengths. A cell of none is one padding token long."""
-
-    ids: np.ndarray
-    lengths: np.ndarray
-    specials: tuple[int, int] = (0, 0)
-    """How many tokens at the beginning and at the end of a cell are no genes."""
-
-    def padded(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Ids of some cells, and which are no padding; None where nothing is padded."""
-        lengths = self.lengths[rows]
-        longest = int(lengths.max())
-        ids = torch.from_numpy(self.ids[rows, :longest].astype(np.int64))
-        if (lengths == longest).all():
-            return ids, None
-        return ids, torch.from_numpy((np.arange(longest) < lengths[:, None]).astype(np.int64))
-
-    def genes(self, row: int) -> slice:
-        """Where a cell's genes are."""
-        return slice(self.specials[0], max(int(self.lengths[row]) - self.specials[1], 0))
 
 
 @dataclass(frozen=True)
@@ -135,6 +113,19 @@ class Run:
             return net(ids, attention_mask=mask).logits.argmax(-1).int()
 
         return self.ask(cells, best)
+
+    def retold(self, cells: Ranked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The genes' tokens and the likeliest in their places, cells x longest; and lengths."""
+        said = self.best_tokens(cells)
+        where = [cells.genes(row) for row in range(len(said))]
+        lengths = np.array([here.stop - here.start for here in where]).clip(0)
+        if cells.specials == (0, 0):
+            lengths[cells.ids[:, 0] == 0] = 0  # the padding token of a cell without genes
+        real, given = (np.zeros((len(said), max(int(lengths.max()), 1)), int) for _ in range(2))
+        for row, (here, n) in enumerate(zip(where, lengths, strict=True)):
+            real[row, :n] = cells.ids[row, here][:n]
+            given[row, :n] = said[row][here][:n]
+        return real, given, lengths
 
     def class_scores(self, cells: Ranked) -> np.ndarray:
         """cells x classes."""
