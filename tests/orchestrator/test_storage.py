@@ -1,11 +1,7 @@
-"""A storage in a bucket: the same table as in a folder, and nothing lost or twice on a bad line."""
+"""A storage in a bucket: the same table as in a folder, whichever machine asks for it."""
 
 import json
-import os
-import subprocess
 import sys
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -14,14 +10,13 @@ from analysis import results
 from analysis.conclusion import preregistered, write_report
 from analysis.results import find_storage
 from orchestrator import bucket as buckets
-from orchestrator import known, run, uploads
+from orchestrator import known, run
 from orchestrator import storage as storages
-from orchestrator.bucket import Bucket
 from orchestrator.execute import execute
 from orchestrator.planning import plan
 from orchestrator.records import Ledger, write_manifest
-from orchestrator.storage import bucket_of, carried, fresh, leases, opened, store
-from tests.orchestrator.s3 import Faults, LikeGoogles, environment, server
+from orchestrator.storage import bucket_of, carried, leases, opened, store
+from tests.orchestrator.s3 import Faults, environment
 from trainables.leases import Leases
 from trainables.trial import Trial
 
@@ -34,48 +29,6 @@ SWEEP = Sweep(
 )
 """
 TRIALS = 4
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """The port of a server that has one bucket."""
-    with server() as port:
-        import boto3
-
-        told = environment(port, "")
-        boto3.client(
-            "s3",
-            endpoint_url=told["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            region_name="us-east-1",
-        ).create_bucket(Bucket="lab")
-        yield port
-
-
-@pytest.fixture
-def machine(s3, tmp_path, monkeypatch):
-    """This process as a machine without a copy of anything; with `machine(port)`, as another."""
-
-    def become(port=s3, cache=None):
-        told = environment(port, cache or tmp_path / uuid.uuid4().hex)
-        for key, value in told.items():
-            monkeypatch.setenv(key, value)
-        for remembered in (buckets.bucket, storages.copied, storages.bucket_of):
-            remembered.cache_clear()
-        return told
-
-    monkeypatch.setattr(buckets, "AT_FIRST_S", 600.0)  # a bad line on a busy machine is no answer
-    become()
-    yield become
-    for remembered in (buckets.bucket, storages.copied, storages.bucket_of):
-        remembered.cache_clear()
-
-
-@pytest.fixture
-def address():
-    """A storage that nobody has used."""
-    return f"s3://lab/{uuid.uuid4().hex}"
 
 
 def record(trial_id="ab12", status="ok", **more):
@@ -145,264 +98,6 @@ def test_a_lost_record_is_one_trial_to_run_also_on_a_bad_line(ran, gauntlet, mac
     assert set(kept.names("records/")) == set(before)
     assert sum(bad.done.values()) - bad.done[""] > 5, bad.done
     assert not kept.names("leases/"), "whoever ended left nothing behind"
-
-
-# ---- one winner ------------------------------------------------------------------------------
-
-
-RACER = """
-import random, sys
-from orchestrator.records import Ledger
-from orchestrator.storage import opened
-address, writer = sys.argv[1:]
-ledger = Ledger(opened(address))
-print("ready", flush=True)
-sys.stdin.readline()
-order = random.Random(writer).sample(range(25), 25)
-records = ({"trial_id": f"{i:04x}", "status": "ok", "writer": writer} for i in order)
-print(sum(map(ledger.commit, records)))
-"""
-
-
-def test_racing_drivers_have_one_winner_each(machine, address, tmp_path):
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, address, str(i)],
-            env={**os.environ, "GAUNTLET_CACHE": str(tmp_path / str(i))},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(3)
-    ]
-    assert [process.stdout.readline() for process in racers] == ["ready\n"] * 3
-    for process in racers:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    won = [int(process.communicate()[0]) for process in racers]
-    assert sum(won) == 25
-    assert sum(n > 0 for n in won) > 1, "they did race"
-    assert len(Ledger(opened(address)).settled_ids()) == 25
-
-
-def test_threads_that_race_for_one_name_have_one_winner(machine, address):
-    kept = bucket_of(opened(address))
-    assert kept.conditional
-    with ThreadPoolExecutor(16) as pool:
-        for n in range(5):
-            contents = [f"writer {i}".encode() for i in range(16)]
-            won = list(pool.map(lambda c, n=n: kept.create(f"{n}.json", c), contents))
-            assert sum(won) == 1
-            assert kept.read(f"{n}.json") == contents[won.index(True)]
-
-
-def test_a_store_that_ignores_conditions_is_found_out(machine, address, monkeypatch):
-    kept = bucket_of(opened(address))
-    monkeypatch.setattr(
-        Bucket, "put_new", lambda self, name, content: self.write(name, content) or True
-    )
-    assert not kept.conditional
-    assert kept.create("a", b"first")
-    assert not kept.create("a", b"second")
-    assert kept.read("a") == b"first"
-    monkeypatch.undo()
-    machine()
-    assert not bucket_of(opened(address)).conditional, "it is tried out once for all machines"
-
-
-# ---- a bad line ------------------------------------------------------------------------------
-
-
-def test_nothing_is_lost_or_twice_on_a_bad_line(machine, address, s3):
-    trials = [Trial("mean", "annotation", "toy", seed) for seed in range(3)]
-    trials += [Trial("logreg", "annotation", "toy", 0, 1.0, {"folds": 1})]  # which fails
-    with Faults(s3, share=0.4, seed=1) as bad:
-        machine(bad.port)
-        for trial in trials:
-            execute(trial, opened(address), code_version="test")
-        ledger = Ledger(opened(address))
-        assert len(ledger.current([trial.id for trial in trials])) == 4
-    assert {kind for kind, n in bad.done.items() if n} >= {"busy", "reset", "cut put", "lost reply"}
-    machine()
-    kept = bucket_of(opened(address))
-    names = kept.names("records/")
-    assert len(names) == 4, "a lost reply is no second attempt"
-    for name in names:
-        assert json.loads(kept.read(name))["trial_id"] in name
-    assert {trial.id for trial in trials[:3]} == Ledger(opened(address)).settled_ids()
-    for trial in trials[:3]:
-        place = opened(address)
-        fresh(place, f"artifacts/{trial.id}/")
-        assert len(pd.read_parquet(place / "artifacts" / trial.id / "predictions.parquet")) == 48
-
-
-@pytest.mark.parametrize("kind", ["lost reply", "cut put", "busy", "reset"])
-def test_the_writer_whose_request_failed_is_told_the_truth(machine, address, s3, kind):
-    assert bucket_of(opened(address)).conditional
-    with Faults(s3, share=0.5, seed=3, kinds=[kind]) as bad:
-        machine(bad.port)
-        kept = bucket_of(opened(address))
-        for n in range(4):
-            assert kept.create(f"{n}", f"{n}".encode() * 100), kind
-            assert not kept.create(f"{n}", b"another's")
-    assert bad.done[kind] > 2
-    machine()
-    kept = bucket_of(opened(address))
-    assert [kept.read(f"{n}") for n in range(4)] == [f"{n}".encode() * 100 for n in range(4)]
-
-
-def test_a_reply_cut_short_is_asked_for_again(machine, address, s3):
-    content = os.urandom(100_000)
-    bucket_of(opened(address)).write("big", content)
-    with Faults(s3, share=0.5, seed=5, kinds=["cut get"]) as bad:
-        machine(bad.port)
-        kept = bucket_of(opened(address))
-        assert all(kept.read("big") == content for _ in range(6))
-        fresh(opened(address), "big")
-        assert (opened(address) / "big").read_bytes() == content
-    assert bad.done["cut get"] > 2
-
-
-def test_a_store_that_stays_away_ends_in_words(machine, address, monkeypatch):
-    kept = bucket_of(opened(address))
-    monkeypatch.setattr(buckets, "PATIENCE_S", 0.3)
-    with Faults(0, share=1.0, kinds=["busy"]) as bad:
-        machine(bad.port)
-        away = Bucket(kept.name, kept.prefix)
-        with pytest.raises(buckets.OutOfReach, match="does not answer at http://127"):
-            away.read("anything")
-
-
-# ---- large files ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def in_parts(monkeypatch):
-    """Files of a thousand bytes are large; one of them."""
-    monkeypatch.setattr(uploads, "IN_PARTS", 1000)
-    return os.urandom(10_500)
-
-
-def unfinished(kept):
-    ask = {"Bucket": kept.name, "Prefix": kept.prefix}
-    return kept.client.list_multipart_uploads(**ask).get("Uploads", [])
-
-
-def test_a_large_file_arrives_whole_part_by_part_on_a_bad_line(
-    machine, address, s3, tmp_path, in_parts
-):
-    (tmp_path / "big").write_bytes(in_parts)
-    with Faults(s3, share=0.4, seed=7) as bad:
-        machine(bad.port)
-        kept = bucket_of(opened(address))
-        assert kept.upload(tmp_path / "big", "big")
-    assert sum(bad.done.values()) - bad.done[""] > 3, bad.done
-    machine()
-    kept = bucket_of(opened(address))
-    assert kept.read("big") == in_parts
-    assert kept.client.head_object(Bucket="lab", Key=f"{kept.prefix}big")["ETag"].endswith('-11"')
-
-
-@pytest.mark.parametrize("why", ["a part never arrives", "the file shrinks", "the end is refused"])
-def test_of_a_large_file_that_does_not_arrive_there_is_nothing(
-    machine, address, tmp_path, in_parts, monkeypatch, why
-):
-    kept, path = bucket_of(opened(address)), tmp_path / "big"
-    path.write_bytes(in_parts)
-    seen, sent = [], kept.client.upload_part
-
-    def upload_part(**part):
-        seen.append(set(kept.names()))
-        if part["PartNumber"] == 7:
-            if why == "a part never arrives":
-                raise ConnectionResetError("cut")
-            if why == "the file shrinks":
-                path.write_bytes(in_parts[:3000])
-        return sent(**part)
-
-    def refuse(**ask):
-        raise ConnectionResetError("cut")
-
-    monkeypatch.setattr(kept.client, "upload_part", upload_part)
-    if why == "the end is refused":
-        monkeypatch.setattr(kept.client, "complete_multipart_upload", refuse)
-    with pytest.raises(OSError, match="shorter" if "shrinks" in why else "cut"):
-        kept.upload(path, "big")
-    assert len(seen) >= 7
-    assert not set.union(*seen, kept.names()) & {"big"}
-    assert not unfinished(kept), "its parts are thrown away"
-
-
-@pytest.mark.parametrize("once", [True, False])
-def test_the_writer_of_a_large_file_whose_last_reply_was_lost_knows_that_it_is_there(
-    machine, address, tmp_path, in_parts, monkeypatch, once
-):
-    from botocore.exceptions import ConnectionClosedError
-
-    kept, lost = bucket_of(opened(address)), []
-    (tmp_path / "big").write_bytes(in_parts)
-    really = kept.client.complete_multipart_upload
-
-    def complete(**ask):
-        answer = really(**ask)
-        if not lost:
-            lost.append(answer)
-            raise ConnectionClosedError(endpoint_url="lost")
-        return answer
-
-    monkeypatch.setattr(kept.client, "complete_multipart_upload", complete)
-    assert kept.upload(tmp_path / "big", "big", once=once)
-    assert len(lost) == 1
-    assert kept.upload(tmp_path / "big", "big", once=once) is not once
-    assert kept.read("big") == in_parts
-
-
-@pytest.mark.parametrize("conditional", [True, False])
-def test_of_two_who_make_a_large_artifact_the_first_stands(
-    machine, address, in_parts, monkeypatch, conditional
-):
-    kept = bucket_of(opened(address))
-    kept.write(buckets.ABOUT, json.dumps({"conditional": conditional}).encode())
-    machine()
-    here, late = opened(address), {}
-
-    def first(draft):
-        (draft / "weights.bin").write_bytes(in_parts)
-
-    def second(draft):
-        (draft / "weights.bin").write_bytes(in_parts[::-1])
-        machine()  # another machine makes it, too: it took our lease for that of the dead
-        there = store(opened(address))
-        late["first"] = there.home({"artifact": "a"})
-        late["first"].mkdir(parents=True)
-        there.fill(late["first"], {"artifact": "a"}, first)
-
-    found = store(here).get({"artifact": "a"}, second)
-    assert (late["first"] / "weights.bin").read_bytes() == in_parts
-    assert (found / "weights.bin").read_bytes() == in_parts
-    assert not unfinished(bucket_of(opened(address)))
-
-
-def test_a_store_like_googles_is_used_as_it_wants_to_be(
-    machine, address, s3, in_parts, tmp_path, monkeypatch
-):
-    (tmp_path / "big").write_bytes(in_parts)
-    with LikeGoogles(s3, share=0.0) as google:
-        machine(google.port)
-        with pytest.raises(ValueError, match="AWS_REQUEST_CHECKSUM_CALCULATION=when_required"):
-            opened(address) and bucket_of(opened(address)).conditional
-        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-        monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", "when_required")
-        machine(google.port)
-        kept = bucket_of(opened(address))
-        assert not kept.conditional
-        assert kept.create("a", b"first")
-        assert not kept.create("a", b"second")
-        assert kept.upload(tmp_path / "big", "big", once=True)
-        assert not kept.upload(tmp_path / "big", "big", once=True)
-        assert (kept.read("a"), kept.read("big")) == (b"first", in_parts)
-        kept.delete(["a", "big"])
-        assert set(kept.names()) == {buckets.ABOUT}
 
 
 # ---- between machines ------------------------------------------------------------------------
