@@ -72,7 +72,7 @@ def vars_of(file: Any) -> dict[str, str]:
 
 def files_of(source: Any, paths: list[Path]) -> dict[str, Any]:
     """What is here of a data set, with the hashes that hold from now on."""
-    recorded = source.ledger()
+    recorded = source.seen.entries()
     return {
         "name": source.name,
         "files": {str(path): recorded[path.name]["sha256"] for path in paths},

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from trainables.downloads import USUAL, Patience, Progress, fetch, silent
+from trainables.first_sight import FirstSight
 from trainables.layouts import plain_file
 from trainables.networks import weights
 from trainables.origins import unpacked
@@ -76,7 +75,7 @@ class PublishedWeights:
                     f"{error}; or get {', '.join(self.missing())} on another machine from"
                     f" {self.page} and run: {self.command} {GIVEN}"
                 ) from error
-            self.verify(name, file_sha256(draft))
+            self.seen.compare(name, file_sha256(draft))
             self.folder.mkdir(parents=True, exist_ok=True)
             draft.replace(self.folder / name)
 
@@ -106,49 +105,24 @@ class PublishedWeights:
                     f" {', '.join(self.files)}"
                 )
             for name, path in ours.items():
-                self.verify(name, file_sha256(path))
+                self.seen.compare(name, file_sha256(path))
                 if path.absolute() != self.folder / name:
                     draft = self.folder.parent / f"{name}.draft"
                     shutil.copyfile(path, draft)
                     draft.replace(self.folder / name)
         self.hashes()
 
-    # ---- trust on first use -------------------------------------------------------------------
-
     @property
-    def ledger(self) -> Path:
-        """Beside the folder: what lies inside is part of the weights' identity."""
-        return self.folder.with_name(f"{self.variant}.hashes.json")
-
-    def recorded(self) -> dict[str, dict[str, str]]:
-        """What was seen first of each file: its sha256, and since when."""
-        return json.loads(self.ledger.read_text()) if self.ledger.exists() else {}
-
-    def verify(self, name: str, sha256: str) -> None:
-        """Raise ValueError for a file that is not the one recorded."""
-        known = self.recorded().get(name)
-        if known and known["sha256"] != sha256:
-            raise ValueError(
-                f"{self.model} {self.variant}: {name} has sha256 {sha256[:12]}, but"
-                f" {known['sha256'][:12]} was recorded on {known['since'][:10]}: the file changed;"
-                f" get it back, or remove {self.ledger} if the new one is right"
-            )
+    def seen(self) -> FirstSight:
+        """The recorded hashes, beside the folder: what lies inside is part of its identity."""
+        ledger = self.folder.with_name(f"{self.variant}.hashes.json")
+        way = f"get it back, or remove {ledger} if the new one is right"
+        return FirstSight(ledger, f"{self.model} {self.variant}", way)
 
     def hashes(self) -> dict[str, str]:
-        """Every present file's sha256: recorded at first sight, compared ever after.
-
-        Raises ValueError, as `verify`, when one changed.
-        """
+        """Every present file's sha256; ValueError where one changed since it was first seen."""
         present = [name for name in self.files if (self.folder / name).is_file()]
-        found = {name: file_sha256(self.folder / name) for name in present}
-        for name, sha256 in found.items():
-            self.verify(name, sha256)
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        new = {name: {"sha256": sha256, "since": since} for name, sha256 in found.items()}
-        draft = self.ledger.with_suffix(".draft")
-        draft.write_text(json.dumps(new | self.recorded(), indent=1, sort_keys=True))
-        draft.replace(self.ledger)
-        return found
+        return {name: self.seen.hash(self.folder / name, anew=True) for name in present}
 
 
 def at_hub(repository: str, path: str) -> str:

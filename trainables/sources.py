@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from trainables.downloads import USUAL, Patience, Progress, silent, verify
+from trainables.first_sight import FirstSight
 from trainables.origins import ByHand, File, adding, data_home, unpacked
 from trainables.store import digest, file_sha256
 
@@ -123,7 +122,7 @@ class Published:
         for file, path in zip(self.files, self.paths(), strict=True):
             if again or not path.exists():
                 file.get(path, self.name, patience, progress(file.file))
-                self.record(path)
+                self.seen.record(path)
         return self.paths()
 
     def add(self, given: Sequence[Path], *, replace: bool = False) -> list[Path]:
@@ -169,7 +168,7 @@ class Published:
 
     def take(self, source: Path, path: Path, replace: bool) -> None:
         """Copy a file to its place, whole or not at all, and record its hash."""
-        known = self.ledger().get(path.name)
+        known = self.seen.entries().get(path.name)
         if known and not replace and file_sha256(source) != known["sha256"]:
             raise ValueError(
                 f"{self.name}: another {path.name} was recorded here on {known['since'][:10]}"
@@ -180,56 +179,22 @@ class Published:
             draft = path.with_name(path.name + ".draft")
             shutil.copyfile(source, draft)
             draft.replace(path)
-        self.record(path)
+        self.seen.record(path)
 
-    # ---- trust on first use -------------------------------------------------------------------
-
-    def ledger(self) -> dict[str, dict[str, Any]]:
-        """Every file's recorded sha256, size and time, by name."""
-        place = self.folder / "hashes.json"
-        return json.loads(place.read_text()) if place.exists() else {}
-
-    def record(self, path: Path) -> str:
-        """Write a file's hash down as the one to expect from now on."""
-        stat = path.stat()
-        entry = {
-            "sha256": file_sha256(path),
-            "size": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        self.write_ledger({**self.ledger(), path.name: entry})
-        return entry["sha256"]
-
-    def write_ledger(self, entries: dict[str, dict[str, Any]]) -> None:
-        """The whole ledger, or the old one."""
-        draft = self.folder / "hashes.json.draft"
-        draft.write_text(json.dumps(entries, indent=1, sort_keys=True))
-        draft.replace(self.folder / "hashes.json")
+    @property
+    def seen(self) -> FirstSight:
+        """The recorded hashes of the files that are here."""
+        back = f"get it back with: gauntlet data fetch {self.name} --again"
+        return FirstSight(self.folder / "hashes.json", self.name, back)
 
     def recorded(self, file: File, path: Path, *, anew: bool = False) -> str:
-        """A present file's hash: recorded at first sight, compared ever after.
+        """A present file's hash; see `FirstSight.hash`.
 
-        The bytes are read again when size or time differ from the record, or when asked `anew`.
-        Raises ValueError when they are not the recorded or published ones.
+        Raises ValueError when the bytes are not the recorded or published ones.
         """
-        known = self.ledger().get(path.name)
-        if known is None:  # put there by other means than ours
+        if path.name not in self.seen.entries():  # put there by other means than ours
             verify(path, path.name, file.sha256, file.git_blob)
-            return self.record(path)
-        stat = path.stat()
-        same = (known["size"], known["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
-        if same and not anew:
-            return known["sha256"]
-        if (found := file_sha256(path)) != known["sha256"]:
-            raise ValueError(
-                f"{self.name}: {path.name} has sha256 {found[:12]}, but {known['sha256'][:12]} was"
-                f" recorded on {known['since'][:10]}: the file changed; get it back with: gauntlet"
-                f" data fetch {self.name} --again"
-            )
-        if not same:
-            self.write_ledger({**self.ledger(), path.name: {**known, "mtime_ns": stat.st_mtime_ns}})
-        return found
+        return self.seen.hash(path, anew=anew)
 
     # ---- reading ------------------------------------------------------------------------------
 

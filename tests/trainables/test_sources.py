@@ -70,7 +70,8 @@ def test_fetching_records_the_hash_and_reading_gives_our_names(server: Server, t
     server.behaviour.body = path.read_bytes()
     here = made_up(tmp_path, server.url + "/file")
     here.fetch(patience=QUICK)
-    assert here.ledger()["cells.h5ad"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert here.seen.entries()["cells.h5ad"]["sha256"] == sha256
     assert sorted(here.read().obs["cell_type"].unique()) == ["alpha", "beta", "gamma"]
     here.fetch(patience=QUICK)
     assert len(server.behaviour.asked) == 1
