@@ -32,8 +32,9 @@ from trainables.store import Store
 if TYPE_CHECKING:
     from trainables.networks.geneformer_runs import Run
     from trainables.networks.geneformer_tokens import Ranked
+    from trainables.networks.precision import Precision
     from trainables.networks.rates import Rate
-    from trainables.networks.training import Plan, Precision
+    from trainables.networks.training import Plan
 
 CHOICES = {
     "values": ("counts", "X"),

@@ -31,9 +31,10 @@ from trainables.store import Store
 
 if TYPE_CHECKING:
     from trainables.networks.performer import ScBERTNetwork
+    from trainables.networks.precision import Precision
     from trainables.networks.rates import Rate
     from trainables.networks.scbert_runs import Run
-    from trainables.networks.training import Plan, Precision
+    from trainables.networks.training import Plan
 
 CHECKPOINT = "https://drive.weixin.qq.com/s?k=AJEAIQdfAAoUxhXE7r"
 GENES = (
@@ -250,8 +251,8 @@ class ScBERT:
 
     def loaded(self, panel: Panel, store: Store, seed: int) -> ScBERTNetwork:
         """A network for this list, with what the files hold; the rest as initialised."""
+        from trainables.networks.generators import seeded
         from trainables.networks.performer import ScBERTNetwork, Size
-        from trainables.networks.training import seeded
 
         sizes = {name: getattr(self, name) for name in ("dim", "depth", "heads", "dim_head")}
         size = Size(len(panel.genes), ff_mult=self.ff_mult, gene2vec=self.gene2vec, **sizes)

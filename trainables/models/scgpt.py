@@ -24,10 +24,11 @@ from trainables.protocols import (
 )
 
 if TYPE_CHECKING:
+    from trainables.networks.precision import Precision
     from trainables.networks.rates import Rate
     from trainables.networks.scgpt_checkpoint import Checkpoint
     from trainables.networks.scgpt_runs import Run
-    from trainables.networks.training import Plan, Precision
+    from trainables.networks.training import Plan
 
 CHOICES = {
     "backend": ("fast", "authors"),
@@ -207,10 +208,10 @@ class ScGPT:
 
     def run(self, cells: Cells, ctx: Context, *, classes: int = 1, mvc: bool) -> Run:
         """A network with its vocabulary and the columns of `cells` that are in it."""
+        from trainables.networks.generators import seeded
         from trainables.networks.scgpt import Architecture
         from trainables.networks.scgpt_checkpoint import build
         from trainables.networks.scgpt_runs import Run
-        from trainables.networks.training import seeded
 
         known = self.checkpoint(ctx)
         vocabulary = known.vocabulary if known else new_vocabulary(cells.var_names)

@@ -16,10 +16,12 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.panel import content, dense
 from trainables.matrices import new_array
+from trainables.networks.generators import seeded
 from trainables.networks.inference import asked
 from trainables.networks.performer import Head, ScBERTNetwork
+from trainables.networks.precision import Precision, autocast, usable
 from trainables.networks.processes import parted
-from trainables.networks.training import Loss, Precision, autocast, seeded, usable
+from trainables.networks.training import Loss
 from trainables.store import Store
 
 Trained = Literal["last", "second_to_last", "all"]

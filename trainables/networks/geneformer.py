@@ -21,9 +21,7 @@ from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.networks import weights
 from trainables.networks.attention import dropped_attention
-from trainables.networks.training import (
-    seeded,
-)
+from trainables.networks.generators import seeded
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 HEAD = "cls.predictions.decoder.*"

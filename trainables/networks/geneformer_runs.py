@@ -13,17 +13,10 @@ from torch import Tensor
 
 from trainables.networks.geneformer_tokens import Ranked
 from trainables.networks.inference import asked, threads
+from trainables.networks.precision import Precision, autocast
 from trainables.networks.processes import parted
 from trainables.networks.rates import Rate
-from trainables.networks.training import (
-    Loss,
-    Plan,
-    Precision,
-    Progress,
-    Training,
-    autocast,
-    trainable,
-)
+from trainables.networks.training import Loss, Plan, Progress, Training, trainable
 from trainables.protocols import Context, Metrics
 from trainables.seeds import stream
 

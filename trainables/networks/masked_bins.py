@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.masking import Masked, masked
 from trainables.networks.performer import ScBERTNetwork
+from trainables.networks.precision import Precision, autocast
 from trainables.networks.processes import parted
-from trainables.networks.training import Loss, Precision, autocast
+from trainables.networks.training import Loss
 
 
 def guesses(network: ScBERTNetwork, some: Masked) -> Tensor:

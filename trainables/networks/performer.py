@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, relu
 
 from trainables.genes.panel import dense
+from trainables.networks.generators import seeded
 from trainables.networks.inference import asked
 from trainables.networks.kernels import KernelAttention, Stabiliser, pieces
-from trainables.networks.training import Precision, autocast, seeded
+from trainables.networks.precision import Precision, autocast
 
 TOKENS = 7
 """Bins 0 to 5, and the mask."""

@@ -13,9 +13,10 @@ from trainables.genes.panel import Panel
 from trainables.networks import masked_bins, performer
 from trainables.networks.cell_types import Trained, Trunk, classify, freeze, with_head
 from trainables.networks.performer import ScBERTNetwork
+from trainables.networks.precision import Precision
 from trainables.networks.processes import group
 from trainables.networks.rates import Rate
-from trainables.networks.training import Loss, Plan, Precision, Progress, Training, trainable
+from trainables.networks.training import Loss, Plan, Progress, Training, trainable
 from trainables.protocols import Cells, Context, Metrics
 from trainables.seeds import stream
 

@@ -14,18 +14,11 @@ from torch import Tensor, nn
 from trainables.genes.binning import tie_draws
 from trainables.genes.tokens import MASK_VALUE, Tokens
 from trainables.networks.inference import asked, parted, threads
+from trainables.networks.precision import Precision, autocast
 from trainables.networks.processes import parted as in_parts
 from trainables.networks.rates import Rate
 from trainables.networks.scgpt_checkpoint import save
-from trainables.networks.training import (
-    Loss,
-    Plan,
-    Precision,
-    Progress,
-    Training,
-    autocast,
-    trainable,
-)
+from trainables.networks.training import Loss, Plan, Progress, Training, trainable
 from trainables.protocols import Context, Metrics
 
 TOKENS_AT_ONCE = {"cpu": 2**13, "cuda": 2**17}

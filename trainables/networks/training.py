@@ -12,7 +12,6 @@ left; only dropout is each process's own, and sums round otherwise.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
@@ -26,6 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.networks.generators import forked
+from trainables.networks.precision import Precision, autocast, usable
 from trainables.networks.processes import add_up, from_first, group
 from trainables.networks.rates import Rate
 from trainables.protocols import Metrics
@@ -36,7 +37,6 @@ Loss = Callable[[np.ndarray, np.random.Generator], Iterable[Tensor]]
 that add up to it, over all processes: each computes the terms of its own rows, those that
 `processes.parted` gives it. A term is let go of before the next is computed: more of them take less
 memory."""
-Precision = Literal["float32", "bfloat16", "float16"]
 SAVE_EVERY_S = 60.0
 
 
@@ -278,35 +278,3 @@ def score(metrics: Metrics, best: str) -> float:
 def trainable(module: nn.Module) -> list[nn.Parameter]:
     """The parameters that are not frozen."""
     return [p for p in module.parameters() if p.requires_grad]
-
-
-def usable(precision: Precision, device: torch.device) -> Precision:
-    """That precision where the device computes in it, else float32."""
-    if device.type != "cuda" or (
-        precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
-        return "float32"
-    return precision
-
-
-def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:
-    """Mixed precision where the device has it; for predictions as for training."""
-    chosen = usable(precision, device)
-    if chosen == "float32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=getattr(torch, chosen))
-
-
-@contextlib.contextmanager
-def forked(device: torch.device) -> Iterator[None]:
-    """Torch's global generators are as before when this is over."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
-
-
-@contextlib.contextmanager
-def seeded(seed: int, purpose: str) -> Iterator[None]:
-    """Torch's global generator at a seed of that purpose: modules are initialised in here."""
-    with forked(torch.device("cpu")):
-        torch.manual_seed(random_state(seed, purpose))
-        yield

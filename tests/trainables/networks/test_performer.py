@@ -10,9 +10,9 @@ from tests.conftest import SHARED
 from tests.trainables.networks import performer_reference as reference
 from trainables.networks import kernels, weights
 from trainables.networks.cell_types import freeze
+from trainables.networks.generators import seeded
 from trainables.networks.inference import threads
 from trainables.networks.performer import Head, ScBERTNetwork, Size, official
-from trainables.networks.training import seeded
 
 FIXTURE = SHARED / "fixtures" / "scbert"
 SMALL = Size(genes=30, dim=12, depth=2, heads=3, dim_head=8, ff_mult=2)

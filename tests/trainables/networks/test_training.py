@@ -13,9 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.networks.generators import seeded
+from trainables.networks.precision import autocast, usable
 from trainables.networks.processes import parted
 from trainables.networks.rates import exponential, warmup_cosine
-from trainables.networks.training import Plan, Training, autocast, seeded, usable
+from trainables.networks.training import Plan, Training
 
 SCRIPT = Path(__file__).parent / "training_script.py"
 

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainables.networks.generators import seeded
 from trainables.networks.processes import Place, joined, parted
 from trainables.networks.rates import exponential
-from trainables.networks.training import Plan, Training, seeded
+from trainables.networks.training import Plan, Training
 
 ROWS = 23
 

@@ -1,0 +1,27 @@
+"""Mixed precision where the device has it, float32 elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import torch
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+def usable(precision: Precision, device: torch.device) -> Precision:
+    """That precision where the device computes in it, else float32."""
+    if device.type != "cuda" or (
+        precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return "float32"
+    return precision
+
+
+def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:
+    """Mixed precision where the device has it; for predictions as for training."""
+    chosen = usable(precision, device)
+    if chosen == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, chosen))
