@@ -11,9 +11,8 @@ from scipy import sparse
 
 from trainables.concerns import warnings
 from trainables.duplicates import exact_duplicates, near_duplicates, originals
+from trainables.preparing import LOG_CEILING
 
-LOG_CEILING = 30.0
-"""No natural or base-2 log1p of scaled counts is above this."""
 ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?$")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from trainables.cells import LIBRARY_SIZE, blocks
+from trainables.cells import blocks
 from trainables.genes.binning import log2_bins
 from trainables.genes.vocabulary import Aligned, align
+from trainables.preparing import LIBRARY_SIZE
 from trainables.protocols import Cells
 
 LIST = "genes.txt"
