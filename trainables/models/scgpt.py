@@ -193,9 +193,8 @@ class ScGPT:
         ctx.saw("scgpt choice of epoch", valid.obs_names)
         run = self.run(train, ctx, mvc=True)
         longest = self.max_length or PRETRAINING
-        everything = self.tokens(
-            train, run, ctx, train.n_vars + 1
-        )  # genes are drawn batch by batch
+        # all of a cell's genes: those to show are drawn batch by batch
+        everything = self.tokens(train, run, ctx, train.n_vars + 1)
         others = [self.tokens(part, run, ctx, longest) for part in (valid, test)]
         chosen_on = others[0], valid.obs_names
         plan = self.plan(6, shuffle=True)
