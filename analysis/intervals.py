@@ -85,7 +85,7 @@ class TEstimate:
 
 @dataclass(frozen=True)
 class PartlyKnown(TEstimate):
-    """A part of the error's square is `known`, and only the rest estimated, with `df`.
+    """The `floor` of the error's square is known, and only the rest estimated, with `df`.
 
     Chances are averaged over what the estimated variance may truly be. Of all priors for it,
     this is the one by which they are right to the second order however large the two parts are
@@ -93,8 +93,6 @@ class PartlyKnown(TEstimate):
     of whose two variances one is known here): at 5 % it errs 4.6 to 6.5 % with two degrees of
     freedom, and 4.8 to 5.4 % with four. Satterthwaite's degrees of freedom err up to 7.9 %.
     """
-
-    known: Number = 0.0
 
     def beyond(self, distance: Number) -> Number:
         weights, spread = self.spreads
@@ -124,7 +122,7 @@ class PartlyKnown(TEstimate):
         log_x = np.arange(-42 / half, np.log(60 + half), step)
         x = np.exp(log_x)
         density = np.exp(half * log_x - x - gammaln(half)) * step
-        known = np.asarray(self.known)[..., None]
+        known = np.asarray(self.floor)[..., None]
         own = np.asarray(self.error**2)[..., None] - known
         share = own / (own + known)
         prior = share + (1 - share) * x / half
@@ -148,21 +146,15 @@ def paired(a: np.ndarray, b: np.ndarray, extra: Number = 0.0) -> TEstimate:
     return TEstimate(differences.mean(-1), error, n - 1, extra * variance)
 
 
-def seeds_and_cells(a: np.ndarray, b: np.ndarray, extra: Number, cells: Number) -> TEstimate:
-    """The paired t test with what test cells that seeds share leave open, as far as it is known.
+def seeds_and_cells(a: np.ndarray, b: np.ndarray, cells: Number) -> TEstimate:
+    """The paired t test, where cells that seeds share leave a variance of `cells` to their mean.
 
-    Seeds that share cells are alike in nothing but what those cells do, so the variance that no
-    number of seeds removes is at most `cells`; `extra`, as in `paired`, guesses it from the seeds'
-    own scatter, which is far too much where that is mostly a network's luck. The smaller of the
-    two is taken; where that is `cells`, it counts as known.
+    No number of seeds removes it. It is known far better than how seeds scatter, so it counts as
+    known; where it is 0 this is the paired t test.
     """
     plain = paired(a, b)
-    n = a.shape[-1]
-    own = plain.error**2
-    guessed = extra * own * n
-    floor = np.minimum(guessed, cells)
-    known = np.where(guessed <= cells, 0.0, floor)
-    return PartlyKnown(plain.difference, np.sqrt(own + floor), n - 1, floor, known)
+    error = np.sqrt(plain.error**2 + cells)
+    return PartlyKnown(plain.difference, error, a.shape[-1] - 1, cells)
 
 
 def student(a: np.ndarray, b: np.ndarray) -> TEstimate:

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import intervals
 from analysis.bayes import Posterior
-from analysis.design import SHARED_TRAINING, Design
+from analysis.design import Design, left_by_splits
 from analysis.flips import FlipEstimate, RankEstimate
 from analysis.intervals import Estimate
 from analysis.mcnemar import McNemar
@@ -103,21 +103,19 @@ def corrected(scores: Scores) -> intervals.TEstimate:
 
 
 def seeds_and_cells(scores: Scores) -> intervals.TEstimate:
-    """On random splits bounded by test cells; on fixed test cells, what these say themselves.
+    """The paired t test, with what cells that seeds share leave open to their mean.
 
-    What shared test cells do is measured, by what predictions of different seeds have in common;
-    only what shared training cells add is a guess. The rule of thumb, where it asks for less, is of
-    a mean over cells: a mean over classes leans on the few cells of the rarest, and on what their
-    training does, so it is not taken there. Batches share no cells, so that this is the paired t
-    test there.
+    On fixed test cells that is what predictions of different seeds have in common. On random
+    splits training cells are shared too, which no predictions show: `design.left_by_splits`.
+    Batches share no cells, so that this is the paired t test there.
     """
-    if scores.cells is None or scores.design.extra is None:
-        known = 0.0 if scores.cells is None else scores.cells.shared
-        return intervals.seeds_and_cells(scores.a, scores.b, np.inf, known)
-    trained = SHARED_TRAINING * (scores.design.share or 0.0) * scores.cells.variance
-    most = scores.cells.shared + trained
-    thumb = np.inf if over_classes(scores.metric) else scores.design.extra
-    return intervals.seeds_and_cells(scores.a, scores.b, thumb, most)
+    if scores.cells is None:
+        return intervals.seeds_and_cells(scores.a, scores.b, 0.0)
+    left = scores.cells.shared
+    if scores.design.share is not None:
+        alike = scores.design.share * scores.cells.variance
+        left = left_by_splits(left, alike, over_classes(scores.metric))
+    return intervals.seeds_and_cells(scores.a, scores.b, left)
 
 
 def mcnemar(scores: Scores) -> McNemar:

@@ -19,7 +19,6 @@ from analysis.predictions import CellByCell
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 SEEDS = (3, 5, 10)
 MOST_SEEDS = max(SEEDS)
-TEST = 0.2
 
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 """Features, labels, training masks [..., cells], number of classes, rng -> predictions."""
@@ -41,19 +40,21 @@ class Drawn:
     metric: str = "test/accuracy"
 
 
-def nearest_centroid(noise: float = 0.0) -> Learner:
+@dataclass(frozen=True)
+class Centroids:
     """The class of the nearest mean; `noise` moves the means, as a network's seed would."""
 
-    def predict(x, y, train, n_classes, rng):
+    noise: float = 0.0
+
+    def __call__(self, x, y, train, n_classes, rng):
         distances = []
         for k in range(n_classes):
             members = train * (y == k)
             centre = members @ x / members.sum(-1, keepdims=True)
-            centre = centre + noise * rng.normal(size=centre.shape) if noise else centre
+            if self.noise:
+                centre = centre + self.noise * rng.normal(size=centre.shape)
             distances.append((centre**2).sum(-1, keepdims=True) - 2 * centre @ x.T)
         return np.argmin(distances, axis=0)
-
-    return predict
 
 
 def ridge(x, y, train, n_classes, rng):
@@ -67,9 +68,9 @@ def ridge(x, y, train, n_classes, rng):
     return scores.argmax(-1).reshape(train.shape)
 
 
-def neighbours(x, y, train, n_classes, rng, k: int = 5):
-    """The most frequent class among the five nearest training cells."""
-    order = ((x[:, None] - x[None]) ** 2).sum(-1).argsort(1)
+def neighbours(x, y, train, n_classes, rng, k: int = 5, looked_at: int = 60):
+    """The most frequent class among the five nearest training cells, of the 60 nearest cells."""
+    order = ((x[:, None] - x[None]) ** 2).sum(-1).argsort(1)[:, :looked_at]
     said = y[order]
     found = []
     for mask in train.reshape(-1, len(y)):
@@ -110,6 +111,8 @@ class Resplit:
     """None: the same learner on other features of the same kind, so that the arms are alike."""
     metric: str = "accuracy"
     shared: bool = True
+    test: float = 0.2
+    """The share of the cells that is tested on."""
 
     def draw(self, sims: int, rng: np.random.Generator) -> Iterator[Drawn]:
         """A `Drawn` a fraction. Arms that differ are shifted to the same mean over all draws."""
@@ -120,10 +123,10 @@ class Resplit:
         a, b, only_a, only_b = (np.zeros(shape) for _ in range(4))
         covariance = np.zeros((*shape, MOST_SEEDS))
         score = {"accuracy": accuracy, "macro_f1": macro_f1}[self.metric]
-        test, arms = splits(y, rng, seeds)[0], (self.arm, self.other or self.arm)
+        test, arms = splits(y, rng, seeds, self.test)[0], (self.arm, self.other or self.arm)
         n_test = test.sum(-1)[0]
         for i in range(sims):
-            test, train = splits(y, rng, seeds)
+            test, train = splits(y, rng, seeds, self.test)
             first, second = (arm.predictions(y, train, len(self.sizes), rng) for arm in arms)
             a[i], adds_a = score(y, first[:, one], test[one])
             b[i], adds_b = score(y, second[:, two], test[two])
@@ -142,13 +145,15 @@ class Resplit:
             yield replace(drawn, metric=f"test/{self.metric}")
 
 
-def splits(y: np.ndarray, rng: np.random.Generator, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+def splits(
+    y: np.ndarray, rng: np.random.Generator, seeds: int, share: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Masks, stratified and nested: test [seeds, cells], train [fractions, seeds, cells]."""
     test = np.zeros((seeds, len(y)), dtype=bool)
     train = np.zeros((len(FRACTIONS), *test.shape), dtype=bool)
     for k in np.unique(y):
         members = np.flatnonzero(y == k)
-        n_test = max(1, round(TEST * len(members)))
+        n_test = max(1, round(share * len(members)))
         for seed in range(seeds):
             order = rng.permutation(members)
             test[seed, order[:n_test]] = True

@@ -23,11 +23,11 @@ from benchmarks.calibration import of_seeds, percent
 from benchmarks.common import show
 from benchmarks.designs import (
     Arm,
+    Centroids,
     Drawn,
     FixedTest,
     Resplit,
     ZeroShot,
-    nearest_centroid,
     ridge,
 )
 
@@ -52,8 +52,8 @@ class Independent:
 DESIGNS = [
     Independent("independent pairs"),
     Independent("independent pairs, heavy tails", heavy=True),
-    Resplit("centroids", (100, 100), Arm(nearest_centroid(), 5, 1.5)),
-    Resplit("noisy centroids", (300, 300), Arm(nearest_centroid(0.5), 5, 1.5)),
+    Resplit("centroids", (100, 100), Arm(Centroids(), 5, 1.5)),
+    Resplit("noisy centroids", (300, 300), Arm(Centroids(0.5), 5, 1.5)),
     Resplit(
         "ridge, 5 classes, F1", (280, 210, 105, 70, 35), Arm(ridge, 10, 2.2), metric="macro_f1"
     ),

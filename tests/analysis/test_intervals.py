@@ -21,7 +21,7 @@ def test_with_nothing_known_it_is_a_t_test(df):
 
 
 def test_with_all_known_it_is_a_z_test():
-    found = PartlyKnown(2.0, 1.5, 4, floor=1.5**2, known=1.5**2)
+    found = PartlyKnown(2.0, 1.5, 4, floor=1.5**2)
     assert found.p == pytest.approx(2 * stats.norm.sf(2 / 1.5))
     assert found.interval()[1] == pytest.approx(2 + 1.5 * stats.norm.isf(0.025))
 
@@ -31,7 +31,7 @@ positive = st.floats(0.01, 100)
 
 @given(st.floats(-50, 50), positive, positive, st.integers(1, 30))
 def test_chances_and_intervals_agree(difference, own, known, df):
-    found = PartlyKnown(difference, np.sqrt(own + known), df, known, known)
+    found = PartlyKnown(difference, np.sqrt(own + known), df, known)
     low, high = found.interval(0.9)
     assert found.above(low) == pytest.approx(0.05, rel=1e-6)
     assert found.below(high) == pytest.approx(0.05, rel=1e-6)
@@ -45,7 +45,7 @@ def test_it_errs_as_often_as_told_however_large_the_parts_are(seeds, ratio):
     """Exactly, by quadrature over the estimated variance; the known one is 1."""
     df = seeds - 1
     own = ratio * stats.chi2.ppf(CHANCES, df) / df
-    found = PartlyKnown(np.zeros(len(own)), np.sqrt(own + 1), df, 1.0, np.ones(len(own)))
+    found = PartlyKnown(np.zeros(len(own)), np.sqrt(own + 1), df, 1.0)
     beyond = 2 * stats.norm.sf(found.interval()[1] / np.sqrt(ratio + 1))
     assert 0.046 < beyond @ WEIGHTS / 2 < 0.065
 
@@ -64,10 +64,11 @@ def test_many_seeds_need_no_second_term():
     assert corrected_welch(a, b, 0.25).error > welch(a, b).error
 
 
-def test_the_smaller_of_two_guesses_is_what_seeds_share():
+def test_what_cells_leave_is_added_and_counts_as_known():
     a, b = np.array([0.9, 0.8, 0.85]), np.array([0.7, 0.75, 0.8])
-    guess = 0.25 * np.var(a - b, ddof=1)
-    few, many = (seeds_and_cells(a, b, 0.25, guess * part) for part in (0.5, 2.0))
-    assert (few.floor, many.floor) == pytest.approx((guess / 2, guess))
-    t = many.difference / np.sqrt(np.var(a - b, ddof=1) / 3 + guess)
-    assert many.p == pytest.approx(2 * stats.t.sf(t, 2))
+    own = np.var(a - b, ddof=1) / 3
+    found = [seeds_and_cells(a, b, cells) for cells in (0.0, own / 9, 1e6 * own)]
+    assert [one.error**2 for one in found] == pytest.approx([own, own * 10 / 9, own * (1e6 + 1)])
+    assert found[0].p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert found[1].p < 2 * stats.t.sf(found[1].statistic, 2)  # the known part has no tails
+    assert found[2].p == pytest.approx(2 * stats.norm.sf(found[2].statistic), rel=1e-3)

@@ -13,7 +13,7 @@ from analysis.conclusion import compared, seeds_wanted
 from analysis.family import family
 from analysis.looks import Look
 from analysis.significance import compare
-from benchmarks.designs import Arm, nearest_centroid
+from benchmarks.designs import Arm, Centroids
 from benchmarks.stopping import Independent, Resplit, run
 from tests.analysis.conftest import sweep_table
 
@@ -56,7 +56,7 @@ def test_one_look_changes_nothing():
 
 def test_peeking_errs_too_often_and_the_rule_does_not():
     sims = 500
-    alike = Resplit("alike", (60, 60), Arm(nearest_centroid(), 4, 1.5))
+    alike = Resplit("alike", (60, 60), Arm(Centroids(), 4, 1.5))
     found = run([Independent("independent"), alike], sims, seed=3)
     error = np.sqrt(0.05 * 0.95 / sims)
     for line in found:

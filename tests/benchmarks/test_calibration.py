@@ -8,17 +8,17 @@ import pytest
 
 from analysis.predictions import SCORES
 from analysis.predictions import within_classes as one_by_one
-from benchmarks.calibration import run
+from benchmarks.calibration import lines_of
 from benchmarks.designs import (
     Arm,
     Batches,
+    Centroids,
     FixedTest,
     Resplit,
     TrainedModels,
     ZeroShot,
     accuracy,
     macro_f1,
-    nearest_centroid,
     within_classes,
 )
 
@@ -29,8 +29,8 @@ ERROR = np.sqrt(0.05 * 0.95 / SIMS)
 @pytest.fixture(scope="module")
 def resplit():
     """Ten seeds of random splits of 120 cells, at each label share."""
-    alike = Resplit("alike", (60, 60), Arm(nearest_centroid(), 4, 1.5))
-    return {(line.fraction, line.n): line for line in run([alike], SIMS, seed=3)}
+    alike = Resplit("alike", (60, 60), Arm(Centroids(), 4, 1.5))
+    return {(line.fraction, line.n): line for line in lines_of(alike, SIMS, seed=3)}
 
 
 def test_auto_keeps_its_promise_at_every_label_share(resplit):
@@ -52,8 +52,8 @@ def test_the_correction_is_not_simply_large(resplit):
 
 
 def test_luck_of_networks_is_not_taken_for_shared_cells():
-    noisy = Resplit("noisy", (400, 400), Arm(nearest_centroid(0.8), 4, 2.0))
-    found = [line for line in run([noisy], SIMS, seed=3) if line.n == 10]
+    noisy = Resplit("noisy", (400, 400), Arm(Centroids(0.8), 4, 2.0))
+    found = [line for line in lines_of(noisy, SIMS, seed=3) if line.n == 10]
     told = np.mean([line.rejected["auto"] for line in found])
     assert 0.02 < told < 0.06
     assert np.mean([line.rejected["auto, scores"] for line in found]) < told
@@ -64,24 +64,24 @@ def test_luck_of_networks_is_not_taken_for_shared_cells():
     [
         FixedTest("fixed", n_cells=150),
         FixedTest("fixed", new_cells=True, n_cells=150),
-        Batches("batches", Arm(nearest_centroid(), 4, 1.5), per_batch=20),
+        Batches("batches", Arm(Centroids(), 4, 1.5), per_batch=20),
         ZeroShot("zero-shot", n_cells=30),
         TrainedModels("trained", n_cells=200),
     ],
     ids=lambda design: f"{design.name}, {getattr(design, 'new_cells', '')}",
 )
 def test_auto_keeps_its_promise_under_other_designs(design):
-    for line in run([design], SIMS, seed=3):
+    for line in lines_of(design, SIMS, seed=3):
         assert line.rejected["auto"] < 0.065 + 4 * ERROR
 
 
 def test_a_fixed_test_sets_cells_are_not_all_cells():
-    line = run([FixedTest("fixed", new_cells=True)], SIMS, seed=3)[-1]
+    line = lines_of(FixedTest("fixed", new_cells=True), SIMS, seed=3)[-1]
     assert line.rejected["auto, scores"] > 0.1  # it says that it speaks of these cells only
 
 
 def test_mcnemar_keeps_its_own_null():
-    for line in run([TrainedModels("trained")], SIMS, seed=3):
+    for line in lines_of(TrainedModels("trained"), SIMS, seed=3):
         assert line.rejected["mcnemar"] < 0.05
 
 
