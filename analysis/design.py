@@ -38,18 +38,17 @@ class Design:
         return None if self.rho is None else self.rho / (1 - self.rho)
 
 
-def left_by_splits(seen: Number, alike: Number, over_classes: bool) -> Number:
+def left_by_splits(seen: Number, alike: Number, class_cells: Number) -> Number:
     """The variance that random splits of the same cells leave to a mean over any number of them.
 
     `seen` is what predictions of different seeds have in common: what shared test cells do to
     models as they are. `alike` is what that would be, were the models to name each cell alike: the
     test share of one seed's variance. Where they do, shared training cells have done nothing; the
     less they do, the more is owed to training, which seeds share, or to luck, which they do not.
-    `benchmarks/calibration.py` finds the truth midway between the two, give or take a fifth, for
-    all learners and label shares, so it takes that and a tenth more; and three tenths more for a
-    mean over classes, which leans on the few cells of the rarest and on their training.
+    `benchmarks/calibration.py` finds the truth midway between the two, and somewhat above it where
+    the classes that scores hang on have few test cells, and so few that are learnt from.
     """
-    return (0.65 if over_classes else 0.55) * (seen + alike)
+    return (1 + 3 / class_cells) * (seen + alike) / 2
 
 
 def design_of(scores: pd.DataFrame) -> Design:

@@ -13,7 +13,7 @@ from analysis.design import Design, left_by_splits
 from analysis.flips import FlipEstimate, RankEstimate
 from analysis.intervals import Estimate
 from analysis.mcnemar import McNemar
-from analysis.predictions import CellByCell, over_classes
+from analysis.predictions import CellByCell
 
 ROUNDING = 1e-6
 """Scores that differ by less over seeds do not vary: they are rounded differently."""
@@ -114,7 +114,7 @@ def seeds_and_cells(scores: Scores) -> intervals.TEstimate:
     left = scores.cells.shared
     if scores.design.share is not None:
         alike = scores.design.share * scores.cells.variance
-        left = left_by_splits(left, alike, over_classes(scores.metric))
+        left = left_by_splits(left, alike, scores.cells.class_cells)
     return intervals.seeds_and_cells(scores.a, scores.b, left)
 
 

@@ -28,11 +28,19 @@ class CellByCell:
     only_b: np.ndarray
     cells: np.ndarray
     """Test cells in all."""
+    rarity: np.ndarray
+    """[..., seeds] of each seed's variance, each cell's part over the test cells of its class."""
 
     @property
     def variance(self) -> np.ndarray:
         """Of one seed's difference, on average."""
         return np.diagonal(self.covariance, axis1=-2, axis2=-1).mean(-1)
+
+    @property
+    def class_cells(self) -> np.ndarray:
+        """Test cells of a class: the harmonic mean, each class by its part of `variance`."""
+        rarity = self.rarity.mean(-1)
+        return np.divide(self.variance, rarity, np.full(np.shape(rarity), np.inf), where=rarity > 0)
 
     @property
     def shared(self) -> np.ndarray:
@@ -95,8 +103,10 @@ def one_seed(
         return None
     right_a, right_b = said_a == truth, said_b == truth
     won, lost = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    adds = pd.Series(within_classes(adds_a - adds_b, truth), index=both["cell"])
-    return {"adds": adds, "only_a": won, "only_b": lost, "cells": len(truth)}
+    adds = within_classes(adds_a - adds_b, truth)
+    rarity = (adds**2 / np.bincount(truth)[truth]).sum()
+    counts = {"only_a": won, "only_b": lost, "cells": len(truth), "rarity": rarity}
+    return {"adds": pd.Series(adds, index=both["cell"]), **counts}
 
 
 def within_classes(adds: np.ndarray, truth: np.ndarray) -> np.ndarray:

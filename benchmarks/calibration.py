@@ -139,8 +139,8 @@ def lines(drawn: Drawn) -> Iterator[Line]:
 
 def of_seeds(cells: CellByCell, n: int) -> CellByCell:
     """The first n seeds of every data set."""
-    counts = (part[:, :n] for part in (cells.only_a, cells.only_b, cells.cells))
-    return CellByCell(cells.covariance[:, :n, :n], *counts)
+    counts = (cells.only_a, cells.only_b, cells.cells, cells.rarity)
+    return CellByCell(cells.covariance[:, :n, :n], *(part[:, :n] for part in counts))
 
 
 def applies(test: str, drawn: Drawn) -> bool:

@@ -120,11 +120,12 @@ class Resplit:
         seeds = MOST_SEEDS if self.shared else 2 * MOST_SEEDS
         one, two = slice(MOST_SEEDS), slice(-MOST_SEEDS, None)
         shape = (sims, len(FRACTIONS), MOST_SEEDS)
-        a, b, only_a, only_b = (np.zeros(shape) for _ in range(4))
+        a, b, only_a, only_b, rarity = (np.zeros(shape) for _ in range(5))
         covariance = np.zeros((*shape, MOST_SEEDS))
         score = {"accuracy": accuracy, "macro_f1": macro_f1}[self.metric]
         test, arms = splits(y, rng, seeds, self.test)[0], (self.arm, self.other or self.arm)
         n_test = test.sum(-1)[0]
+        class_cells = np.bincount(y[test[0]])[y]
         for i in range(sims):
             test, train = splits(y, rng, seeds, self.test)
             first, second = (arm.predictions(y, train, len(self.sizes), rng) for arm in arms)
@@ -133,12 +134,14 @@ class Resplit:
             if self.shared:
                 adds = within_classes(adds_a - adds_b, y, test)
                 covariance[i] = adds @ adds.swapaxes(-1, -2)
+                rarity[i] = (adds**2 / class_cells).sum(-1)
                 right, other = (first == y) & test, (second == y) & test
                 only_a[i], only_b[i] = (right & ~other).sum(-1), (other & ~right).sum(-1)
         for j, fraction in enumerate(FRACTIONS):
             shift = (a[:, j] - b[:, j]).mean() if self.other else 0.0
             n_cells = np.full(a[:, j].shape, n_test)
-            told = CellByCell(covariance[:, j], only_a[:, j], only_b[:, j], n_cells)
+            counts = only_a[:, j], only_b[:, j], n_cells, rarity[:, j]
+            told = CellByCell(covariance[:, j], *counts)
             design = Design("random", n_test / len(y), fraction)
             cells = told if self.shared else None
             drawn = Drawn(self.name, design, a[:, j] - shift, b[:, j], cells, self.shared)
@@ -226,7 +229,9 @@ def paired_cells(
     differ = (a.astype(float) - b) / n
     apart = np.where(test, differ - differ.sum(-1, keepdims=True) / n, 0.0)
     covariance = apart @ apart.swapaxes(-1, -2)
-    told = CellByCell(covariance, (a & ~b).sum(-1), (b & ~a).sum(-1), np.full(a.shape[:2], n))
+    rarity = np.diagonal(covariance, axis1=-2, axis2=-1) / n
+    counts = (a & ~b).sum(-1), (b & ~a).sum(-1), np.full(a.shape[:2], n), rarity
+    told = CellByCell(covariance, *counts)
     return Drawn(name, design, a.sum(-1) / n, b.sum(-1) / n, told, null=null)
 
 

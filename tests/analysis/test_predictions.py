@@ -153,19 +153,38 @@ def test_one_difference_at_every_seed_is_no_certainty_where_splits_differ():
     """Two seeds that happen to agree have no spread, and a spread of none is not to be believed."""
     apart = Scores(
         np.array([0.8, 0.9]), np.array([0.7, 0.8]), "test/accuracy", Design("random", 0.2),
-        CellByCell(np.full((2, 2), 1e-4), *np.full((3, 2), 20.0)),
+        CellByCell(np.full((2, 2), 1e-4), *np.full((3, 2), 20.0), np.full(2, 1e-5)),
     )  # fmt: skip
     assert "the same difference on every seed" in str(OFFERED["seeds-and-cells"].refused(apart))
     fixed = replace(apart, design=Design("fixed"))
     assert OFFERED["seeds-and-cells"].refused(fixed) is None  # its cells are enough to vary
 
 
-def test_splits_leave_what_cells_show_and_part_of_what_they_might():
-    """A mean over classes, which leans on a few cells, is left with more."""
-    cells = CellByCell(np.full((3, 3), 4e-4), *np.full((3, 3), 20.0))
+@pytest.mark.parametrize(("class_cells", "more"), [(300, 1.01), (6, 1.5)])
+def test_splits_leave_what_lies_midway_and_more_where_a_class_is_rare(class_cells, more):
+    """Between what models have in common, and what they would have were they alike."""
+    counts, rarity = np.full((3, 3), 20.0), np.full(3, 4e-4 / class_cells)
+    cells = CellByCell(np.diag([3e-4] * 3) + 1e-4, *counts, rarity)
     a, b = np.array([0.80, 0.81, 0.82]), np.array([0.75, 0.77, 0.76])
-    left = []
     for metric in ("test/accuracy", "test/macro_f1"):
         scores = Scores(a, b, metric, Design("random", 0.2), cells)
-        left.append(OFFERED["seeds-and-cells"].estimate(scores).floor)
-    assert left == pytest.approx([0.55 * 1.2 * 4e-4, 0.65 * 1.2 * 4e-4])
+        floor = OFFERED["seeds-and-cells"].estimate(scores).floor
+        assert floor == pytest.approx(more * (1e-4 + 0.2 * 4e-4) / 2)
+
+
+def test_a_rare_class_counts_by_what_the_score_hangs_on_it():
+    """Of accuracy all cells count alike; of macro F1 the few cells of the rare class more."""
+    truth = np.repeat(["common", "rare"], [90, 10])
+    rng = np.random.default_rng(0)
+    said = [np.where(rng.random(100) < 0.8, truth, rng.permutation(truth)) for _ in range(2)]
+    of_cells = [
+        pd.DataFrame({"cell": range(100), "truth": truth, "predicted": one}) for one in said
+    ]
+    found = {}
+    for metric in ("accuracy", "macro_f1"):
+        codes = [(one == "rare").astype(int) for one in (truth, *said)]
+        values = [SCORES[metric](codes[0], one)[0] for one in codes[1:]]
+        rows = [pd.DataFrame({"trial_id": [i], "value": [values[i]]}) for i in range(2)]
+        seen = cell_by_cell(f"test/{metric}", *rows, of_cells.__getitem__)
+        found[metric] = float(seen.class_cells)
+    assert 10 < found["macro_f1"] < 20 < found["accuracy"] < 90
