@@ -15,7 +15,8 @@ from torch import nn
 
 from trainables.genes.tokens import Tokens
 from trainables.networks.inference import asked as asked_of
-from trainables.networks.training import Plan, autocast
+from trainables.networks.precision import autocast
+from trainables.networks.training import Plan
 from trainables.protocols import Context
 
 CLASSES = 10
@@ -275,7 +276,8 @@ def geneformer(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
     from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
     from trainables.networks.geneformer import built
-    from trainables.networks.geneformer_runs import Ranked, Run
+    from trainables.networks.geneformer_runs import Run
+    from trainables.networks.geneformer_tokens import Ranked
 
     place, longest = torch.device(ctx.device), asked.longest or 2048
 
