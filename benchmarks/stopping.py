@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from analysis.design import Design, choose_test
 from analysis.looks import Look
-from analysis.offered import OFFERED, ROUNDING, Scores
-from benchmarks.calibration import of_seeds, percent
+from analysis.offered import OFFERED, Scores
+from benchmarks.calibration import of_seeds, percent, told
 from benchmarks.common import show
 from benchmarks.designs import (
     Arm,
@@ -100,10 +100,7 @@ def p_values(drawn: Drawn, n: int) -> np.ndarray:
     cells = drawn.cells and of_seeds(drawn.cells, n)
     scores = Scores(drawn.a[:, :n], drawn.b[:, :n], drawn.metric, drawn.design, cells)
     chosen, _ = choose_test(n if drawn.shared else 0, drawn.design, cells is not None)
-    p = OFFERED[chosen].estimate(scores).p
-    by_cells = chosen == "seeds-and-cells" and drawn.design.extra is None
-    refused = (np.ptp(scores.a - scores.b, axis=-1) < ROUNDING) & (not by_cells)
-    return np.where(refused, 1.0, p)
+    return np.where(told(chosen, scores), OFFERED[chosen].estimate(scores).p, 1.0)
 
 
 def run(designs: list, sims: int, seed: int = 1) -> list[Line]:
