@@ -48,14 +48,12 @@ def fitted(
     """
     classes, codes = np.unique(labels, return_inverse=True)
     z, mean, scale = standardised(x)
-    seen = np.ones((len(x), x.shape[1] + 1), dtype=float32)
-    seen[:, :-1] = z
-    weights = np.array(start, dtype=float32, order="C")
-    moments, steps = np.zeros((2, weights.size), dtype=float32), 0
+    weights = np.concatenate([start[:, :-1].ravel(), start[:, -1]]).astype(float32)
+    moments, steps = np.zeros((2, len(weights)), dtype=float32), 0
     how = batch_size, lr, float32(weight_decay)
     with pools().limit(limits=1, user_api="blas"):  # to share out so small a product takes longer
         for epoch, order in enumerate(orders, 1):
-            loss = one_epoch(seen, codes, order, weights, moments, steps, *how) / len(order)
+            loss = one_epoch(z, codes, order, weights, moments, steps, *how) / len(order)
             if not math.isfinite(loss):
                 raise ValueError(
                     f"head: the loss is {loss} in epoch {epoch}, so the training diverged; lower"
@@ -63,7 +61,9 @@ def fitted(
                 )
             steps += math.ceil(len(order) / batch_size)
             tell(epoch, loss)
-    return Head.of_standardised(classes, weights.T.astype(np.float64), mean, scale)
+    k, d = len(classes), z.shape[1]
+    by_class = weights[: k * d].reshape(k, d).T, weights[k * d :]
+    return Head.of_standardised(classes, np.vstack(by_class).astype(np.float64), mean, scale)
 
 
 @cache
@@ -75,27 +75,31 @@ def pools() -> ThreadpoolController:
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def one_epoch(seen, codes, order, weights, moments, steps, batch_size, lr, weight_decay):
-    """Go through the cells once, in place; the sum of their losses. `steps` were taken before."""
-    k, width = weights.shape
-    batch, room = np.empty((batch_size, width), float32), np.empty(k * batch_size, float32)
-    slope, loss = np.empty((k, width), float32), 0.0
+def one_epoch(z, codes, order, weights, moments, steps, batch_size, lr, weight_decay):
+    """Go through the cells once, in place; the sum of their losses. `steps` were taken before.
+
+    `weights` are classes x dimensions, and behind them the intercepts; slopes are laid out alike.
+    """
+    d = z.shape[1]
+    k = len(weights) // (d + 1)
+    batch, room = np.empty((batch_size, d), float32), np.empty(k * batch_size, float32)
+    slopes, loss = np.empty(len(weights), float32), 0.0
     for first in range(0, len(order), batch_size):
         cells = order[first : first + batch_size]
         x, scores = batch[: len(cells)], room[: k * len(cells)].reshape(k, len(cells))
         for i, cell in enumerate(cells):
-            for j in range(width):
-                x[i, j] = seen[cell, j]
-        np.dot(weights, x.T, scores)
-        loss += to_slopes(scores, codes[cells])
-        np.dot(scores, x, slope)
+            for j in range(d):
+                x[i, j] = z[cell, j]
+        np.dot(weights[: k * d].reshape(k, d), x.T, scores)
+        loss += to_slopes(scores, weights[k * d :], slopes[k * d :], codes[cells])
+        np.dot(scores, x, slopes[: k * d].reshape(k, d))
         steps += 1
-        move(weights.reshape(-1), slope.reshape(-1), moments, steps, lr, weight_decay)
+        move(weights, slopes, moments, steps, lr, weight_decay)
     return loss
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def to_slopes(scores, truth):
+def to_slopes(scores, intercepts, of_intercepts, truth):
     """Make scores (classes x cells) slopes of the mean cross-entropy; the sum of cross-entropies.
 
     Cells are what is next to each other in memory, so that inner loops are of vectors.
@@ -104,6 +108,7 @@ def to_slopes(scores, truth):
     top, total, loss = np.full(n, -np.inf, float32), np.zeros(n, float32), 0.0
     for c in range(k):
         for i in range(n):
+            scores[c, i] += intercepts[c]
             top[i] = max(top[i], scores[c, i])
     for i in range(n):
         loss += top[i] - scores[truth[i], i]
@@ -113,12 +118,12 @@ def to_slopes(scores, truth):
             total[i] += scores[c, i]
     for i in range(n):
         loss += math.log(total[i])
+        scores[truth[i], i] -= total[i]
         total[i] = 1 / (n * total[i])
     for c in range(k):
         for i in range(n):
             scores[c, i] *= total[i]
-    for i in range(n):
-        scores[truth[i], i] -= float32(1 / n)
+        of_intercepts[c] = scores[c].sum()
     return loss
 
 
