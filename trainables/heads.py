@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 ENOUGH = 1e-6
 """How far from the optimum weights may be, in the norm of the Hessian, as a share of their own."""
@@ -68,30 +67,22 @@ def fitted(x: np.ndarray, labels: np.ndarray, C: float = 1.0) -> Head:
     return Head.of_standardised(classes, found, mean, scale)
 
 
-def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of columns."""
+    return x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+
+
+def standardised(
+    x: np.ndarray, spread: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = spread
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cells x coordinates in float32, of mean zero and variance one; means and scales, float64.
 
     As `StandardScaler`: what does not vary is left as it is.
     """
-    mean, scale = spread(np.asarray(x))
+    mean, scale = spread(x)
     scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
     z = (x - mean.astype(x.dtype)) / scale.astype(x.dtype)
     return z.astype(np.float32, copy=False), mean, scale
-
-
-@njit(cache=True, nogil=True)
-def spread(x):
-    """Means and standard deviations of columns, to the bits of numpy's in float64."""
-    mean, variance = np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    for i in range(len(x)):
-        for j in range(x.shape[1]):
-            mean[j] += x[i, j]
-    mean /= len(x)
-    for i in range(len(x)):
-        for j in range(x.shape[1]):
-            apart = x[i, j] - mean[j]
-            variance[j] += apart * apart
-    return mean, np.sqrt(variance / len(x))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.trainables.test_heads import blobs
 from trainables import adam, catalog
 from trainables.cells import open_cells, prepare
+from trainables.heads import standardised
 from trainables.models.head import orders, start
 from trainables.tasks.annotation import TASK as Annotation
 
@@ -86,6 +87,12 @@ def test_many_classes_ten_epochs_and_cells_told_apart_beyond_float32():
         theirs, _ = torchs(x, codes, weights, orders(0, 300, 10), lr, 32, 0.0)
         assert np.abs(chances(head, x) - theirs).max() < 1e-4
         assert (head.predict(x) == theirs.argmax(axis=1)).all()
+
+
+def test_coordinates_are_standardised_as_a_probes_are():
+    x, _ = blobs(n=90, d=12)
+    for ours, theirs in zip(standardised(x, adam.spread), standardised(x), strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_begun_with_stays_as_it_was():

@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+from trainables.heads import fitted
 from trainables.models.cached import Cached
 from trainables.protocols import Card, Cells, Context, Embedder, Matrix, Predictions
 
@@ -34,8 +35,6 @@ class Probe:
 
         Raises ValueError where the training cells are all of one type.
         """
-        from trainables.heads import fitted  # its compiler is not needed to look at a model
-
         ctx.saw("probe fit", train.obs_names)
         if train.obs["cell_type"].nunique() < 2:
             raise ValueError("a probe needs two cell types to tell apart, and was taught one")
