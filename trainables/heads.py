@@ -81,7 +81,8 @@ def standardised(
     """
     mean, scale = spread(x)
     scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
-    z = (x - mean.astype(x.dtype)) / scale.astype(x.dtype)
+    z = x - mean.astype(x.dtype)
+    z /= scale.astype(x.dtype)
     return z.astype(np.float32, copy=False), mean, scale
 
 
