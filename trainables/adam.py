@@ -50,6 +50,7 @@ def fitted(
     z, mean, scale = standardised(np.asarray(x), spread)
     weights = np.concatenate([start[:, :-1].ravel(), start[:, -1]]).astype(float32)
     moments, steps = np.zeros((2, len(weights)), dtype=float32), 0
+    batch_size = min(batch_size, len(z))
     how = batch_size, lr, float32(weight_decay)
     with pools().limit(limits=1, user_api="blas"):  # to share out so small a product takes longer
         for epoch, order in enumerate(orders, 1):

@@ -171,9 +171,11 @@ def test_no_cells_to_choose_on_and_two_types_will_do(cells, ctx):
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(cells, ctx):
-    for name in ("lr", "epochs", "batch_size"):
-        with pytest.raises(ValueError, match=f"a head's {name} is 0; it must be above zero"):
-            catalog.model("pca+head", {name: 0})
+    with pytest.raises(ValueError, match="a head's lr is 0; it must be above zero"):
+        catalog.model("pca+head", {"lr": 0})
+    for name, value in (("epochs", 0), ("batch_size", 0), ("batch_size", 2.5)):
+        with pytest.raises(ValueError, match=f"a head's {name} is {value}; it must be a whole num"):
+            catalog.model("pca+head", {name: value})
     with pytest.raises(ValueError, match="a head's weight_decay is -1; it must not be below zero"):
         catalog.model("pca+head", {"weight_decay": -1})
     train, valid, test = parts(cells)

@@ -21,8 +21,11 @@ class Head:
     takes for the same steps. The layer is Geneformer's (`BertForSequenceClassification` ends in
     one); optimizer, learning rate, epochs, batch and the last epoch being the one that is kept are
     those of Helical's classifier of embeddings (`helical/models/classification/neural_network.py`),
-    whose two hidden layers this has not. Standardising is ours, as of `probe`. For a result that
-    depends on none of all this, take `probe`: it is the same layer, at an optimum.
+    whose two hidden layers this has not. Standardising is ours, as of `probe`.
+
+    With few cells ten epochs are few steps, far from any optimum: of pbmc68k_reduced (490 cells to
+    learn from) `pca+head` names 61 % right and `pca+probe` 82 %. For a result that depends on none
+    of all this, take `probe`: it is the same layer, at an optimum.
     """
 
     embedder: Embedder
@@ -37,9 +40,14 @@ class Head:
     card: ClassVar = Card(summary="a linear layer on an embedding, trained by Adam")
 
     def __post_init__(self) -> None:
-        for name in ("lr", "epochs", "batch_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"a head's {name} is {getattr(self, name)}; it must be above zero")
+        if not self.lr > 0:
+            raise ValueError(f"a head's lr is {self.lr}; it must be above zero")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and value > 0):
+                raise ValueError(
+                    f"a head's {name} is {value}; it must be a whole number, 1 or more"
+                )
         if not self.weight_decay >= 0:
             raise ValueError(
                 f"a head's weight_decay is {self.weight_decay}; it must not be below zero"
