@@ -115,7 +115,7 @@ def sync(
 ) -> None:
     """Send to MLflow what it has not got yet; as often as you like."""
     from analysis.results import find_storage
-    from orchestrator.records import recorded_sweeps
+    from orchestrator.manifests import recorded_sweeps
     from orchestrator.tracking import sync_all
 
     place = find_storage(storage)

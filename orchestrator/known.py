@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import Ledger, read_manifest, recorded_sweeps
+from orchestrator.manifests import read_manifest, recorded_sweeps
+from orchestrator.records import Ledger
 from orchestrator.storage import opened
 from trainables import catalog
 from trainables.protocols import CAPABILITIES

@@ -154,7 +154,7 @@ def own_cells(
 ) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own."""
     from orchestrator.known_sweeps import find_sweep
-    from orchestrator.records import slug
+    from orchestrator.manifests import slug
     from trainables.userdata import UserFile
 
     chosen = find_sweep(sweep)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.compact import SHARED, compacted
+from orchestrator.manifests import read_manifest, slug
 from orchestrator.mlflow_runs import (
     ROW,
     TRIALS,
@@ -20,7 +21,8 @@ from orchestrator.mlflow_runs import (
     tags_of,
 )
 from orchestrator.mlflow_tables import Told, known, runs_of, tables_of, told_by, write_new
-from orchestrator.records import Ledger, Record, about, read_manifest, slug
+from orchestrator.records import Ledger, Record
+from orchestrator.rows import about
 from orchestrator.storage import leases
 from trainables.leases import waited_for
 

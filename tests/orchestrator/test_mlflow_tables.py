@@ -6,9 +6,10 @@ import pytest
 
 from orchestrator import tracking
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.manifests import write_manifest
 from orchestrator.mlflow_runs import all_runs, millis
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 
