@@ -33,6 +33,14 @@ class Head:
     classes: np.ndarray
     weights: np.ndarray
 
+    @classmethod
+    def of_standardised(
+        cls, classes: np.ndarray, weights: np.ndarray, mean: np.ndarray, scale: np.ndarray
+    ) -> Head:
+        """From weights of coordinates as `standardised` gives them."""
+        own = weights[:-1] / scale[:, None]
+        return cls(classes, np.vstack([own, weights[-1] - mean @ own]))
+
     def scores(self, embedding: np.ndarray) -> np.ndarray:
         """cells x classes: logarithms of probabilities, but for a constant a cell."""
         return embedding @ self.weights[:-1] + self.weights[-1]
@@ -54,20 +62,28 @@ def fitted(x: np.ndarray, labels: np.ndarray, C: float = 1.0) -> Head:
         raise ValueError("a probe needs two cell types to tell apart, and was taught one")
     z, mean, scale = standardised(x)
     # of two classes, scikit-learn's weights are the difference of these, and half as dear
-    found = optimum(z, codes, len(classes), C if len(classes) > 2 else C / 2)
-    weights = found[:-1] / scale[:, None]
-    return Head(classes, np.vstack([weights, found[-1] - mean @ weights]))
+    C = C if len(classes) > 2 else C / 2
+    found = optimum(np.ascontiguousarray(z.T), codes, len(classes), C)
+    return Head.of_standardised(classes, found, mean, scale)
 
 
-def standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates x cells in float32, of mean zero and variance one; means and scales, float64.
+def spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations of columns."""
+    return x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+
+
+def standardised(
+    x: np.ndarray, spread: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] = spread
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells x coordinates in float32, of mean zero and variance one; means and scales, float64.
 
     As `StandardScaler`: what does not vary is left as it is.
     """
-    mean, scale = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    mean, scale = spread(x)
     scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
-    z = (x.T - mean[:, None].astype(x.dtype)) / scale[:, None].astype(x.dtype)
-    return np.ascontiguousarray(z, dtype=np.float32), mean, scale
+    z = x - mean.astype(x.dtype)
+    z /= scale.astype(x.dtype)
+    return z.astype(np.float32, copy=False), mean, scale
 
 
 @dataclass(frozen=True)

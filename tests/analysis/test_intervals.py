@@ -39,15 +39,17 @@ def test_chances_and_intervals_agree(difference, own, known, df):
     assert found.p == pytest.approx(2 * min(found.above(0.0), found.below(0.0)), rel=1e-6)
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize("ratio", [0.1, 0.3, 1, 3, 10])
-def test_it_errs_as_often_as_told_however_large_the_parts_are(seeds, ratio):
+@pytest.mark.parametrize(
+    ("seeds", "least", "most"), [(3, 0.044, 0.0615), (5, 0.0475, 0.0535), (10, 0.049, 0.051)]
+)
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 1, 3, 10, 30])
+def test_it_errs_as_often_as_told_however_large_the_parts_are(seeds, least, most, ratio):
     """Exactly, by quadrature over the estimated variance; the known one is 1."""
     df = seeds - 1
     own = ratio * stats.chi2.ppf(CHANCES, df) / df
     found = PartlyKnown(np.zeros(len(own)), np.sqrt(own + 1), df, 1.0)
     beyond = 2 * stats.norm.sf(found.interval()[1] / np.sqrt(ratio + 1))
-    assert 0.046 < beyond @ WEIGHTS / 2 < 0.065
+    assert least < beyond @ WEIGHTS / 2 < most
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (3, 10), (5, 5)])

@@ -68,8 +68,12 @@ def test_heads_are_compared_with_what_they_were():
     command = [sys.executable, BENCHMARKS / "seeds.py", "--seeds", "1", "--dimensions", "5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    for word in ("| ours |", "peer: as before", "peer: scikit-learn", "ratio"):
+    for word in ("| ours |", "peer: probe as before", "peer: scikit-learn", "ratio", "ours: head"):
         assert word in done.stdout
+    [torch] = [line for line in done.stdout.splitlines() if "torch, one head at a time" in line]
+    *_, apart, labels = torch.strip("| ").split(" | ")
+    assert float(apart) < 1e-4
+    assert labels == "0.000%"
 
 
 def test_a_sweep_is_planned_and_taken_up_again():

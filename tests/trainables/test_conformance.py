@@ -99,6 +99,12 @@ class TestProbe(ModelConformance):
     name = "pca+probe"
 
 
+class TestHead(ModelConformance):
+    name = "pca+head"
+    params = {"epochs": 2}
+    ordered = "minibatches are drawn by the row"
+
+
 class TestKNN(ModelConformance):
     name = "hvg+knn"
 
