@@ -138,7 +138,7 @@ def stamped(
     rows: pd.DataFrame, table: pd.DataFrame, storage: str | Path, sweep: str
 ) -> pd.DataFrame:
     """The rows with a column `exploratory`: those whose question is not `fixed_beforehand`."""
-    from orchestrator.records import manifests
+    from orchestrator.manifests import manifests
 
     every = manifests(find_storage(storage), sweep)
     asked = rows[["a", "b", "metric", "margin"]].to_dict("records")
@@ -185,7 +185,7 @@ def write_report(
     `figures` is a folder for its figures as files of their own.
     """
     from analysis.report import report
-    from orchestrator.records import manifests, slug
+    from orchestrator.manifests import manifests, slug
     from orchestrator.storage import share
 
     manifest, place = planned(storage, sweep), find_storage(storage)

@@ -31,13 +31,13 @@ def results(
     cannot be read, or a source that is neither.
     """
     from analysis.query import tidy
-    from orchestrator.records import COLUMNS
+    from orchestrator.rows import COLUMNS
 
     if source == "records":
         import pyarrow as pa
 
         from orchestrator.compact import compacted, schema
-        from orchestrator.records import recorded_sweeps
+        from orchestrator.manifests import recorded_sweeps
 
         place = find_storage(storage)
         names = recorded_sweeps(place) if sweep is None else [sweep]
@@ -82,7 +82,7 @@ def with_artifacts(table: pd.DataFrame, file: str, storage: str | Path | None = 
 
 def planned(storage: str | Path | None = None, sweep: str | None = None) -> dict[str, Any]:
     """What a sweep fixed before its first trial; without a name, of the sweep planned last."""
-    from orchestrator.records import read_manifest, recorded_sweeps
+    from orchestrator.manifests import read_manifest, recorded_sweeps
 
     place = find_storage(storage)
     if sweep is not None:

@@ -33,12 +33,16 @@ from typing import Any
 import numpy as np
 import torch
 from common import show
-from finetune_models import MODELS, Contest
+from contests import Contest
+from finetune_geneformer import geneformer
+from finetune_scbert import scbert
+from finetune_scgpt import scgpt
 
 from trainables.networks.inference import threads
 from trainables.protocols import Context
 from trainables.store import Store
 
+MODELS = {"scbert": scbert, "scgpt": scgpt, "geneformer": geneformer}
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 """Dense bfloat16 operations a second, by the makers' data sheets."""
 HEADER: list[object] = ["what", "authors, cells/s", "ours, cells/s", "ratio", "ratio of CPU time"]

@@ -54,8 +54,9 @@ def plan(trials: int, storage: Path) -> None:
 def write(trials: int, storage: Path, part: slice) -> None:
     """Records of some of the trials."""
     from orchestrator.execute import COSTS, Done, record_of
+    from orchestrator.manifests import write_manifest
     from orchestrator.planning import plan
-    from orchestrator.records import Ledger, write_manifest
+    from orchestrator.records import Ledger
 
     planned, ledger = plan(sweep(trials), storage), Ledger(storage)
     write_manifest(storage, planned.manifest())

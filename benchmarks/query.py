@@ -23,8 +23,10 @@ from unittest import mock
 import numpy as np
 
 from orchestrator.execute import Done, record_of
+from orchestrator.manifests import read_manifest, write_manifest
 from orchestrator.mlflow_runs import METRICS, ROW, TRIALS, params_of, tags_of
-from orchestrator.records import Ledger, Record, about, now, read_manifest, write_manifest
+from orchestrator.records import Ledger, Record, now
+from orchestrator.rows import about
 from orchestrator.tracking import default_uri
 from trainables.trial import Trial
 

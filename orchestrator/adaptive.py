@@ -22,7 +22,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.configurations import Sampled, Tried, expanded
-from orchestrator.records import Ledger, Record, manifests_of, newest, read
+from orchestrator.manifests import manifests_of, newest, read
+from orchestrator.records import Ledger, Record
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
 from trainables.seeds import random_state

@@ -94,22 +94,21 @@ class Bucket:
 
     def download(self, name: str, path: Path) -> None:
         """An object as a file, which is there whole or not at all."""
+        from orchestrator.downloads import Download
+
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{uuid.uuid4().hex}")
-
-        def transfer() -> None:
-            with draft.open("wb") as file:
-                for piece in self.get(name)["Body"].iter_chunks(1 << 20):
-                    file.write(piece)
-
         try:
-            self.found(name, transfer)
+            with draft.open("wb") as file:
+                download = Download(self, name, file)
+                while not self.found(name, download.more):
+                    pass
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
 
-    def get(self, name: str) -> dict[str, Any]:
-        return self.client.get_object(Bucket=self.name, Key=self.prefix + name)
+    def get(self, name: str, **which: str) -> dict[str, Any]:
+        return self.client.get_object(Bucket=self.name, Key=self.prefix + name, **which)
 
     def found(self, name: str, ask: Callable[[], T]) -> T:
         """An answer about an object. Raises FileNotFoundError where there is none."""

@@ -21,6 +21,7 @@ from orchestrator.options import (
     DEFAULT_STORAGE,
     FAILED,
     AsJson,
+    MaybeRecorded,
     Storage,
     TrackingUri,
     print_json,
@@ -50,7 +51,8 @@ class Kind(StrEnum):
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(show_default=False)] = None, as_json: AsJson = False
+    kind: Annotated[Kind | None, typer.Argument(help="Only these.", show_default="all")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Name the models, tasks, data sets and sweeps there are.
 
@@ -66,7 +68,11 @@ def list_(
 
 
 @app.command("show")
-def show_(name: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+def show_(
+    name: Annotated[str, typer.Argument(help="As `gauntlet list` has it, or a trial's id.")],
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
     """Say all that is known of a model, task, data set, sweep or trial.
 
     [dim]gauntlet show pca+probe[/dim]
@@ -86,7 +92,11 @@ register_findings_commands(app)
 
 
 @app.command()
-def profile(trial: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -> None:
+def profile(
+    trial: Annotated[str, typer.Argument(help="A recorded trial's id, or how it begins.")],
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+) -> None:
     """Run a trial once more, for no record, and say where its time goes.
 
     [dim]gauntlet profile 3f2a[/dim]
@@ -109,13 +119,13 @@ def profile(trial: str, storage: Storage = DEFAULT_STORAGE, as_json: AsJson = Fa
 
 @app.command()
 def sync(
-    sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
+    sweep: MaybeRecorded = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Send to MLflow what it has not got yet; as often as you like."""
     from analysis.results import find_storage
-    from orchestrator.records import recorded_sweeps
+    from orchestrator.manifests import recorded_sweeps
     from orchestrator.tracking import sync_all
 
     place = find_storage(storage)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import slug
+from orchestrator.manifests import slug
 from orchestrator.version import CODE_VERSION, code_version
 
 if TYPE_CHECKING:

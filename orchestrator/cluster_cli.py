@@ -19,6 +19,7 @@ from orchestrator.options import (
     MaxSeeds,
     MinCells,
     Storage,
+    SweepName,
     TimeLimit,
     UntilDecided,
     parsed,
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    sweep: str,
+    sweep: SweepName,
     address: Address,
     changes: Changes = None,
     data: Data = None,
@@ -64,13 +65,13 @@ def submit(
     storage: Annotated[
         str | None,
         typer.Option(
-            help="A folder that all nodes share, or s3://BUCKET/PREFIX"
-            " \\[default: the cluster's GAUNTLET_STORAGE]."
+            help="A folder that all nodes share, or s3://BUCKET/PREFIX.",
+            show_default="the cluster's GAUNTLET_STORAGE",
         ),
     ] = None,
     tracking_uri: Annotated[
         str | None,
-        typer.Option(help="MLflow, seen from the head \\[default: its MLFLOW_TRACKING_URI]."),
+        typer.Option(help="MLflow, seen from the head.", show_default="its MLFLOW_TRACKING_URI"),
     ] = None,
     max_concurrent: Annotated[
         int | None, typer.Option(help="Run at most this many trials at once.", min=1)
@@ -155,7 +156,7 @@ def cancel(name: Name, address: Address, as_json: AsJson = False) -> None:
 
 def status(
     sweep: Annotated[
-        str | None, typer.Argument(help="A sweep; with --address also a job.", show_default=False)
+        str | None, typer.Argument(help="A sweep; with --address also a job.", show_default="all")
     ] = None,
     address: MaybeAddress = None,
     watch: Annotated[bool, typer.Option(help="Look again until all has ended.")] = False,

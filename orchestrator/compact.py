@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import COLUMNS, Ledger, about, manifests_of, newest, read_manifest, slug
+from orchestrator.manifests import manifests_of, newest, read_manifest, slug
+from orchestrator.records import Ledger
+from orchestrator.rows import COLUMNS, about
 from orchestrator.storage import fresh
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.data_sources import files_of, gathered, listed, published
-from orchestrator.options import CHECK_FAILED, AsJson, print_json
+from orchestrator.options import CHECK_FAILED, AsJson, BatchKey, LabelKey, print_json
 
 if TYPE_CHECKING:
     from trainables.downloads import Progress
@@ -59,7 +59,7 @@ def fetch(
 
 @app.command()
 def add(
-    name: str,
+    name: Annotated[str, typer.Argument(help="The data set that they are.")],
     files: Annotated[
         list[Path], typer.Argument(help="Files under their official names, or a zip of them.")
     ],
@@ -80,14 +80,10 @@ def add(
 @app.command()
 def check(
     name_or_file: Annotated[str, typer.Argument(help="A data set's name, or your own file.")],
-    label_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the cell types [default: cell_type].")
-    ] = None,
-    batch_key: Annotated[
-        str | None, typer.Option(help="Column of obs with the batches [default: batch, if there].")
-    ] = None,
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
     out: Annotated[
-        Path | None, typer.Option(help="The page with plots [default: card-NAME.html].")
+        Path | None, typer.Option(help="The page with plots.", show_default="card-NAME.html")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

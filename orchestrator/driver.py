@@ -14,18 +14,11 @@ from orchestrator.adaptive import next_round
 from orchestrator.configurations import model_of
 from orchestrator.costs import Costs, Makespan, makespan
 from orchestrator.early import judge
+from orchestrator.manifests import keep_makespan, read_manifest, write_manifest
 from orchestrator.mirroring import Mirroring
 from orchestrator.planning import Plan, known_costs, plan, stages, with_needs
 from orchestrator.ready import ready
-from orchestrator.records import (
-    WELL,
-    Ledger,
-    Record,
-    keep_makespan,
-    now,
-    read_manifest,
-    write_manifest,
-)
+from orchestrator.records import WELL, Ledger, Record, now
 from orchestrator.sharing import shared_out
 from orchestrator.storage import opened
 from orchestrator.sweep import Sweep

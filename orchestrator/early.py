@@ -18,7 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.records import Ledger, Record, told
+from orchestrator.records import Ledger, Record
+from orchestrator.rows import told
 from orchestrator.sweep import Sweep
 from trainables.catalog import unknown
 from trainables.protocols import Metrics

@@ -13,6 +13,7 @@ from orchestrator.options import (
     CHECK_FAILED,
     DEFAULT_STORAGE,
     AsJson,
+    MaybeRecorded,
     Storage,
     TrackingUri,
     print_json,
@@ -65,7 +66,7 @@ def register(app: typer.Typer) -> None:
 
 
 def results(
-    sweep: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    sweep: MaybeRecorded = None,
     where: Annotated[
         str | None, typer.Option(help="An SQL condition: \"model = 'logreg' and fraction < 1\".")
     ] = None,
@@ -104,11 +105,15 @@ def results(
 
 
 def compare(
-    a: str,
-    b: str,
-    sweep: Annotated[str | None, typer.Option(help="[default: the last one run]")] = None,
+    a: Annotated[str, typer.Argument(help="A model, or an arm, of the sweep.")],
+    b: Annotated[str, typer.Argument(help="The one that it is compared with.")],
+    sweep: Annotated[
+        str | None, typer.Option(help="Whose trials.", show_default="the last one run")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Only this data set.")] = None,
-    metric: Annotated[str | None, typer.Option(help="[default: the task's headline]")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Which score.", show_default="the task's headline")
+    ] = None,
     test: Annotated[Test, typer.Option(help="Which test; auto says why.")] = Test.auto,
     margin: Annotated[
         float | None, typer.Option(help="Differences inside +- this count as none.")
@@ -156,8 +161,14 @@ def compare(
 
 
 def report(
-    sweep: Annotated[str | None, typer.Argument(show_default="the last one run")] = None,
-    out: Annotated[Path | None, typer.Option(help="[default: STORAGE/reports/SWEEP.html]")] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(help="A sweep that was run.", show_default="the last one run"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it.", show_default="STORAGE/reports/SWEEP.html"),
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for every figure, as SVG and as PNG.")
     ] = None,
@@ -173,7 +184,9 @@ def report(
 
 
 def reproduce(
-    sweep: str,
+    sweep: Annotated[
+        str, typer.Argument(help="A paper's table or figure: a name of `gauntlet list sweeps`.")
+    ],
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 3 when a cell is a FAIL.")
     ] = False,
@@ -200,11 +213,14 @@ def reproduce(
 
 
 def failures(
-    sweep: Annotated[str | None, typer.Argument(show_default="all")] = None,
+    sweep: MaybeRecorded = None,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
-    """Group what went wrong by its reason, with one trace each."""
+    """Group what went wrong by its reason, with one trace each.
+
+    [dim]gauntlet failures quickstart[/dim]
+    """
     from analysis.results import find_storage
     from orchestrator import known, show
 

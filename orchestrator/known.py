@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from orchestrator.records import Ledger, read_manifest, recorded_sweeps
+from orchestrator.manifests import read_manifest, recorded_sweeps
+from orchestrator.records import Ledger
 from orchestrator.storage import opened
 from trainables import catalog
 from trainables.protocols import CAPABILITIES
@@ -72,7 +77,6 @@ def everything(name: str, storage: str | Path) -> dict[str, Facts]:
     Raises LookupError when nothing has that name.
     """
     from orchestrator.known_sweeps import sweep_names
-    from orchestrator.planning import plan
 
     found: dict[str, Facts] = {}
     if all(part in catalog.names("models") for part in name.split("+")):
@@ -82,14 +86,15 @@ def everything(name: str, storage: str | Path) -> dict[str, Facts]:
             "hyperparameters": {f: default(cls, f) for f in catalog.fields(cls)},
             "cpus": card.cpus,
             "gpus": card.gpus,
-            "about": cls.__doc__,
+            **in_words(cls),
         }
     if name in catalog.names("tasks"):
         cls = catalog.find("tasks", name)
         parameters = {f: default(cls, f) for f in catalog.fields(cls)}
         needs, headline = cls.needs.__name__, cls.headline
         found["task"] = {"summary": cls.summary, "needs": needs, "headline": headline}
-        found["task"] |= {"version": cls.version, "parameters": parameters, "about": cls.__doc__}
+        found["task"] |= {"version": cls.version, "parameters": parameters}
+        found["task"] |= in_words(cls)
     if name in catalog.names("datasets"):
         source = catalog.dataset(name)
         keys = ("summary", "citation", "licence", "__doc__")
@@ -99,7 +104,7 @@ def everything(name: str, storage: str | Path) -> dict[str, Facts]:
         facts |= {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()}
         found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
-        found["sweep"] = plan(name, storage).summary()
+        found["sweep"] = sweep_facts(name, storage)
     if not found and (record := Ledger(opened(storage)).last(name)) is not None:
         found["trial"] = record
     if not found:
@@ -108,6 +113,33 @@ def everything(name: str, storage: str | Path) -> dict[str, Facts]:
             catalog.unknown("model, task, data set, sweep or trial", name, every + sweep_names())
         )
     return found
+
+
+def in_words(cls: Any) -> Facts:
+    """What a class says of itself, and below each field of that."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0].body  # type: ignore[attr-defined]
+    found = {}
+    for field, below in itertools.pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                found[name] = " ".join(text.split())
+    meaning = {name: found[name] for name in catalog.fields(cls) if name in found}
+    return {"about": inspect.getdoc(cls)} | ({"meaning": meaning} if meaning else {})
+
+
+def sweep_facts(name: str, storage: str | Path) -> Facts:
+    """A sweep's plan; where its cells are not here, what it asks, of what, and how to get them."""
+    from orchestrator.known_sweeps import find_sweep
+    from orchestrator.planning import plan
+
+    try:
+        return plan(name, storage).summary()
+    except LookupError as lacking:
+        sweep = find_sweep(name)
+        datasets = [getattr(source, "name", source) for source in sweep.datasets]
+        what = {"sweep": name, "title": sweep.title, "task": sweep.task, "datasets": datasets}
+        size = {"seeds": list(sweep.seeds), "fractions": list(sweep.fractions)}
+        return {**what, "models": list(sweep.models), **size, "not planned": str(lacking)}
 
 
 def identity(source: Any) -> str:

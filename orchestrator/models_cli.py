@@ -15,12 +15,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Variant = Annotated[str | None, typer.Option(help="Which weights [default: the model's first].")]
+ModelName = Annotated[str, typer.Argument(help="A model with weights, as in: geneformer")]
+Variant = Annotated[
+    str | None, typer.Option(help="Which weights.", show_default="the model's first")
+]
 
 
 @app.command()
 def fetch(
-    model: str,
+    model: ModelName,
     variant: Variant = None,
     from_: Annotated[
         list[Path] | None,
@@ -30,8 +33,8 @@ def fetch(
 ) -> None:
     """Put weights where trials find them: $GAUNTLET_WEIGHTS, or gauntlet-weights here.
 
-    Downloads them, and goes on where it was stopped; of what only a browser gets it says where that
-    is and what to run then.
+    Downloads them, and goes on where it was stopped.
+    Of what only a browser gets it says where that is and what to run then.
 
     [dim]gauntlet models fetch geneformer --variant v1-10m[/dim]
     [dim]gauntlet models fetch scgpt --variant human --from scGPT_human.zip[/dim]
@@ -55,7 +58,7 @@ def fetch(
 
 @app.command()
 def check(
-    model: str,
+    model: ModelName,
     variant: Variant = None,
     weights: Annotated[
         Path | None, typer.Option(help="A folder of weights of your own instead.")

@@ -9,6 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+SweepName = Annotated[
+    str,
+    typer.Argument(help="A sweep: a name of `gauntlet list sweeps`, or a file with SWEEP = ..."),
+]
+Recorded = Annotated[str, typer.Argument(help="A sweep that was run on this storage.")]
+MaybeRecorded = Annotated[
+    str | None,
+    typer.Argument(help="A sweep that was run on this storage.", show_default="all"),
+]
 Storage = Annotated[
     str,
     typer.Option(
@@ -36,11 +45,13 @@ Data = Annotated[
 ]
 LabelKey = Annotated[
     str | None,
-    typer.Option(help="Column of obs with the cell types \\[default: cell_type or the like]."),
+    typer.Option(help="Column of obs with the cell types.", show_default="cell_type or the like"),
 ]
 BatchKey = Annotated[
     str | None,
-    typer.Option(help="Column of obs with the batches \\[default: batch or the like, if there]."),
+    typer.Option(
+        help="Column of obs with the batches.", show_default="batch or the like, if there"
+    ),
 ]
 Labels = Annotated[
     Path | None,
@@ -50,8 +61,14 @@ MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cel
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        help="An MLflow server \\[default: SQLite in the storage].", envvar="MLFLOW_TRACKING_URI"
+        help="An MLflow server.",
+        envvar="MLFLOW_TRACKING_URI",
+        show_default="SQLite in the storage",
     ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="A running Ray cluster.", show_default="Ray on this machine"),
 ]
 TimeLimit = Annotated[
     float | None,

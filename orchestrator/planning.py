@@ -17,7 +17,8 @@ from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
-from orchestrator.records import Ledger, Record, manifests, now
+from orchestrator.manifests import manifests
+from orchestrator.records import Ledger, Record, now
 from orchestrator.storage import opened
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog

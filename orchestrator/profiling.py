@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from orchestrator.execute import Done, attempt
-from orchestrator.records import read_manifest, recorded_sweeps
+from orchestrator.manifests import read_manifest, recorded_sweeps
 from trainables.trial import Trial
 
 EVERY = 0.005

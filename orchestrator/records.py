@@ -1,4 +1,4 @@
-"""The ledger: one immutable record per trial, and the tidy table made of them."""
+"""The ledger: one immutable record per trial."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import contextlib
 import itertools
 import json
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.storage import create, fresh, shown
-from trainables.networks import MADE_BY
+from orchestrator.storage import create, fresh
 
 SETTLED = ("ok", "not_applicable")
 """Outcomes that stand: running the trial again would say the same."""
@@ -26,12 +23,6 @@ where those others are not, and what `lacks` a package says nothing where that i
 records are attempts, see `planning.settled`."""
 
 Record = dict[str, Any]
-
-COLUMNS = (
-    "sweep trial_id status reason model model_version model_params task task_version task_params"
-    " dataset dataset_sha256 protocol fraction seed metric value n_train n_eval n_classes"
-    " wall_s cpu_s gpu_s peak_rss_mb peak_gpu_mb code_version started_at hostname"
-).split()
 
 
 @dataclass(frozen=True)
@@ -147,143 +138,3 @@ def parted(name: str) -> tuple[str, str]:
 def now() -> str:
     """The time in UTC, to the millisecond, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-# ---- sweeps: what was planned, under a name -------------------------------------------------
-
-
-def write_manifest(storage: Path, manifest: dict[str, Any]) -> Path:
-    """Keep what a sweep plans, before its first trial; the newest of a name is what it means.
-
-    Nothing is written when the newest already says the same.
-    """
-    folder = manifests_of(storage, manifest["sweep"])
-    kept = newest(folder)
-    if kept and {**read(kept), "created_at": ""} == {**manifest, "created_at": ""}:
-        return kept
-    path = folder / f"{re.sub(r'[^0-9T]', '', manifest['created_at'])}.json"
-    create(storage, path.relative_to(storage).as_posix(), in_lines(manifest))
-    return path
-
-
-def in_lines(told: Mapping[str, Any], deep: bool = True) -> str:
-    """JSON with a line an entry, and a line an entry of entries, such as a trial.
-
-    `json.dumps(indent=1)` would take seconds for many trials.
-
-    >>> print(in_lines({"sweep": "s", "trials": {"3f2a": {"seed": 1}}}))
-    {
-    "sweep": "s",
-    "trials": {
-    "3f2a": {"seed": 1}
-    }
-    }
-    """
-    lines = (
-        f"{json.dumps(key)}: "
-        + (in_lines(v, deep=False) if deep and v and isinstance(v, dict) else json.dumps(v))
-        for key, v in told.items()
-    )
-    return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def read(manifest: Path) -> dict[str, Any]:
-    """A manifest's file, which is never changed: read once a process, so leave it as it is."""
-    return read_once(manifest.resolve(), manifest.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def read_once(manifest: Path, written: int) -> dict[str, Any]:
-    return json.loads(manifest.read_bytes())
-
-
-def read_manifest(storage: Path, sweep: str) -> dict[str, Any]:
-    """The newest manifest of a sweep.
-
-    Raises LookupError naming the sweeps that this storage knows.
-    """
-    path = newest(manifests_of(storage, sweep))
-    if path is None:
-        from trainables.catalog import unknown
-
-        known = recorded_sweeps(storage)
-        raise LookupError(f"{shown(storage)} has {unknown('sweep', sweep, known)}")
-    return read(path)
-
-
-def manifests(storage: Path, sweep: str) -> list[dict[str, Any]]:
-    """Every manifest that a sweep ever had, the oldest first."""
-    paths = sorted(manifests_of(storage, sweep).glob("*.json"))
-    return [read(path) for path in paths]
-
-
-def keep_makespan(storage: Path, sweep: str, told: dict[str, Any]) -> None:
-    """Add a line to what a sweep's runs were predicted to take, and took."""
-    with (storage / "sweeps" / slug(sweep) / "makespans.jsonl").open("a") as file:
-        file.write(json.dumps(told) + "\n")
-
-
-def recorded_sweeps(storage: Path) -> list[str]:
-    """The names of the sweeps that were ever started on this storage."""
-    fresh(storage, "sweeps/")
-    folders = sorted((storage / "sweeps").glob("*"))
-    return [read(path)["sweep"] for folder in folders if (path := newest(folder))]
-
-
-def manifests_of(storage: Path, sweep: str) -> Path:
-    """The folder of a sweep's manifests, all of them there."""
-    fresh(storage, f"sweeps/{slug(sweep)}/")
-    return storage / "sweeps" / slug(sweep)
-
-
-def newest(folder: Path) -> Path | None:
-    """The last manifest in a folder, if any."""
-    return max(folder.glob("*.json"), default=None)
-
-
-def slug(name: str) -> str:
-    """A sweep's name as a file name.
-
-    >>> slug("boiarsky2023/table2")
-    'boiarsky2023.table2'
-    """
-    return re.sub(r"[^\w+@-]+", ".", name)
-
-
-# ---- the tidy table -------------------------------------------------------------------------
-
-
-def about(record: Record, sweep: str, planned: Mapping[str, Record]) -> dict[str, Any]:
-    """What the rows of one trial share: `COLUMNS` without metric and value.
-
-    `planned` is what the sweep's manifest says of each trial: `model` is the arm's name there, and
-    weights that a trial of the sweep made are told by how they were made, which all seeds share.
-    """
-    trial, counts = record["trial"], record.get("counts", {})
-    return {
-        "model": planned[record["trial_id"]].get("arm") or trial["model"],
-        **{key: trial[key] for key in ("model_version", "task", "task_version")},
-        **{key: trial[key] for key in ("dataset", "dataset_sha256", "seed")},
-        **{key: record[key] for key in ("trial_id", "status", "reason", "code_version")},
-        **{key: record[key] for key in ("started_at", "hostname", "protocol")},
-        **record["cost"],
-        "sweep": sweep,
-        "fraction": trial["task_params"]["fraction"],
-        "model_params": json.dumps(told(trial["model_params"], planned), sort_keys=True),
-        "task_params": json.dumps(trial["task_params"], sort_keys=True),
-        **{key: counts.get(key) for key in ("n_train", "n_eval", "n_classes")},
-    }
-
-
-def told(params: Mapping[str, Any], planned: Mapping[str, Record]) -> dict[str, Any]:
-    """Hyperparameters, with "trial:<id>" put as what that trial was: seeds then share a line."""
-    return {key: planned_as(value, planned) for key, value in params.items()}
-
-
-def planned_as(value: Any, planned: Mapping[str, Record]) -> Any:
-    """A value as it is; for the weights of a planned trial, its model, data set and parameters."""
-    maker = planned.get(str(value).removeprefix(MADE_BY)) if isinstance(value, str) else None
-    if maker is None:
-        return value
-    params = json.dumps(told(maker["model_params"], planned), sort_keys=True)
-    return f"pretrained {maker['model']} on {maker['dataset']} {params}"

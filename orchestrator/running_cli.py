@@ -22,7 +22,10 @@ from orchestrator.options import (
     Labels,
     MaxSeeds,
     MinCells,
+    RayAddress,
+    Recorded,
     Storage,
+    SweepName,
     TimeLimit,
     TrackingUri,
     UntilDecided,
@@ -39,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    sweep: str,
+    sweep: SweepName,
     changes: Changes = None,
     data: Data = None,
     label_key: LabelKey = None,
@@ -64,7 +67,7 @@ def plan(
 
 
 def run(
-    sweep: str,
+    sweep: SweepName,
     changes: Changes = None,
     data: Data = None,
     label_key: LabelKey = None,
@@ -73,9 +76,7 @@ def run(
     min_cells: MinCells = 0,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster [default: Ray on this machine].")
-    ] = None,
+    address: RayAddress = None,
     max_concurrent: Annotated[
         int | None, typer.Option(help="Run at most this many trials at once.", min=1)
     ] = None,
@@ -113,17 +114,17 @@ def run(
 
 
 def retry(
-    sweep: str,
+    sweep: Recorded,
     only: Annotated[
         str | None, typer.Option(help="Only this outcome: failed, out_of_memory, timeout.")
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    address: RayAddress = None,
     time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the trials of a recorded sweep again that failed.
+    """Run those trials of a sweep again that failed, as the sweep runs them.
 
     [dim]gauntlet retry quickstart --only out_of_memory[/dim]
     """
@@ -154,7 +155,7 @@ def own_cells(
 ) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own."""
     from orchestrator.known_sweeps import find_sweep
-    from orchestrator.records import slug
+    from orchestrator.manifests import slug
     from trainables.userdata import UserFile
 
     chosen = find_sweep(sweep)

@@ -94,7 +94,7 @@ class Team:
                     helper.help.remote(trial.id, parts, place, rank)
                     for rank, helper in enumerate(self.helpers, 1)
                 ]
-                with joined(place, 0, device, address):
+                with joined(place, 0, device, address, lambda: still_there(asked)):
                     yield
         except Apart as error:
             cause = self.cause(asked, error)
@@ -171,6 +171,14 @@ class Team:
 
         while self.helpers:
             ray.kill(self.helpers.pop())
+
+
+def still_there(asked: list[Any]) -> None:
+    """Look a moment whether a helper has ended before all have met; raise Apart if so."""
+    import ray
+
+    if ray.wait(asked, timeout=0.02)[0]:
+        raise Apart("a helper ended before all had met")
 
 
 def told(error: BaseException) -> str:

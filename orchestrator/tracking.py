@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.compact import SHARED, compacted
+from orchestrator.manifests import read_manifest, slug
 from orchestrator.mlflow_runs import (
     ROW,
     TRIALS,
     as_run,
     dataset_of,
+    millis,
     runs_for,
     shows,
     tags_of,
 )
 from orchestrator.mlflow_tables import Told, known, runs_of, tables_of, told_by, write_new
-from orchestrator.records import Ledger, Record, about, read_manifest, slug
+from orchestrator.records import Ledger, Record
+from orchestrator.rows import about
 from orchestrator.storage import leases
 from trainables.leases import waited_for
 
@@ -42,16 +45,17 @@ class Syncer:
     """Mirrors the records of one sweep into the MLflow experiment of the same name.
 
     Idempotent: runs are found by their `trial_id` tag, and a run that an interrupted sync left
-    half-written is written again. Of two runs of one trial, which a server comes to that does what
-    it is asked after we gave it up, one is deleted. Only the driver (or `gauntlet sync`) talks to
+    half-written is written again. A run of an earlier attempt is deleted, with its reason, epochs
+    and times; so is one of two of one trial, which a server comes to that does what it is asked
+    after we gave it up. Only the driver (or `gauntlet sync`) talks to
     MLflow, so an outage neither slows nor fails a trial.
     """
 
     storage: Path
     sweep: str
     tracking_uri: str | None = None
-    mirrored: dict[str, str] = field(default_factory=dict)
-    """trial_id -> the status that MLflow shows."""
+    mirrored: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """trial_id -> the attempt that MLflow shows."""
 
     def sync(self) -> int:
         """Mirror what is new; the number of runs written. Raises what MLflow raises.
@@ -68,10 +72,10 @@ class Syncer:
         if not self.mirrored:
             self.mirrored |= self.shown_already(client, manifest["trials"])
         # what MLflow shows of a trial that went well stands, so its record need not be read again
-        open_trials = [i for i in manifest["trials"] if self.mirrored.get(i) != "ok"]
+        open_trials = [i for i in manifest["trials"] if self.mirrored.get(i, ("",))[0] != "ok"]
         written, experiment = 0, ""
         for records in Ledger(self.storage).in_parts(open_trials):
-            new = [r for r in records if self.mirrored.get(r["trial_id"]) != r["status"]]
+            new = [r for r in records if self.mirrored.get(r["trial_id"]) != attempt_of(r)]
             if new and not experiment:
                 experiment = self.experiment(client, manifest)
                 self.tell_trials(client, experiment, manifest["trials"])
@@ -87,18 +91,22 @@ class Syncer:
         rows = {r["trial_id"]: about(r, self.sweep, trials) for r in new}
         old = self.write_new(client, experiment, new, rows)
         left = {record["trial_id"] for record in old}
-        self.mirrored |= {r["trial_id"]: r["status"] for r in new if r["trial_id"] not in left}
+        self.mirrored |= {r["trial_id"]: attempt_of(r) for r in new if r["trial_id"] not in left}
         present = runs_for(client, experiment, left)
         for record in old:
-            runs = present.get(record["trial_id"], [])
-            for other in runs[1:]:
-                client.delete_run(other.info.run_id)
-            run, row = runs[0] if runs else None, rows[record["trial_id"]]
+            runs, row = present.get(record["trial_id"], []), rows[record["trial_id"]]
+            began = millis(record["started_at"])
+            run = next((run for run in runs if run.info.start_time == began), None)
+            for other in runs:
+                if other is not run:
+                    client.delete_run(other.info.run_id)
             if run is None or not shows(run, record, row):
                 self.write(client, experiment, record, run, row)
-            self.mirrored[record["trial_id"]] = record["status"]
+            self.mirrored[record["trial_id"]] = attempt_of(record)
 
-    def shown_already(self, client: MlflowClient, trials: Iterable[str]) -> dict[str, str]:
+    def shown_already(
+        self, client: MlflowClient, trials: Iterable[str]
+    ) -> dict[str, tuple[str, str]]:
         """The trials that an MLflow database shows as it should, so that no record need be read."""
         experiment = client.get_experiment_by_name(self.sweep)
         engine = experiment and tables_of(client, experiment.experiment_id)
@@ -119,7 +127,7 @@ class Syncer:
             for trial, row in rows.items():
                 told = tags.get(ended[trial], {})
                 if told.get("status") == row["status"] and json.loads(told.get(ROW, "0")) == row:
-                    shown[trial] = row["status"]
+                    shown[trial] = attempt_of(row)
         return shown
 
     def write_new(
@@ -193,6 +201,11 @@ class Syncer:
         client.log_inputs(run_id, datasets=[dataset_of(told)])
         write_artifacts(client, run_id, told)
         client.set_terminated(run_id, told.status, told.ended)
+
+
+def attempt_of(told: Mapping[str, Any]) -> tuple[str, str]:
+    """What tells an attempt at a trial from another, in a record or in its row."""
+    return told["status"], told["started_at"]
 
 
 def write_artifacts(client: MlflowClient, run_id: str, told: Told) -> None:

@@ -9,8 +9,9 @@ from analysis import report
 from analysis.fairness import budgets, warnings
 from orchestrator.cli import app
 from orchestrator.execute import Done, record_of
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Comparison, Sweep
 from search_spaces.spaces import grid
 from tests.analysis.conftest import scores_table, sweep_table, trial

@@ -14,8 +14,9 @@ from analysis.reproduce import Design, reproduction, spread_of
 from orchestrator.cli import app
 from orchestrator.execute import Done, record_of
 from orchestrator.known_sweeps import find_sweep, sweep_names
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 
 PAPERS = [name for name in sweep_names() if "2023/" in name]
 

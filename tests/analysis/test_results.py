@@ -17,8 +17,10 @@ from analysis import results
 from orchestrator import compact
 from orchestrator.cli import app
 from orchestrator.execute import Done, execute, record_of
+from orchestrator.manifests import read_manifest, write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import COLUMNS, Ledger, about, read_manifest, write_manifest
+from orchestrator.records import Ledger
+from orchestrator.rows import COLUMNS, about
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer, default_uri
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from orchestrator.execute import execute
+from orchestrator.manifests import write_manifest
 from orchestrator.mirroring import Mirroring
 from orchestrator.planning import plan
-from orchestrator.records import write_manifest
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from tests.chaos.test_schedules import mirrored_runs

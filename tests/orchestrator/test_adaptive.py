@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.adaptive import FIRST, next_round
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep
 from search_spaces.spaces import choice, grid, loguniform
 

@@ -6,9 +6,10 @@ import pytest
 
 from orchestrator import tracking
 from orchestrator.execute import COSTS, Done, record_of
-from orchestrator.mlflow_runs import all_runs
+from orchestrator.manifests import write_manifest
+from orchestrator.mlflow_runs import all_runs, millis
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 
@@ -88,10 +89,18 @@ def test_what_was_mirrored_is_not_written_twice_and_what_changed_is_put_right(st
     again = Syncer(storage, "both")
     again.sync()
     failed = planned(storage).trials[3]
+    again_so = Done("failed", "it broke elsewhere", cost=dict.fromkeys(COSTS, 1.0))
+    Ledger(storage).commit(record_of(failed, again_so, "test"))
+    assert again.sync() == 1
+    assert shown(storage, "tables.db")[failed.id]["tags"]["reason"] == "it broke elsewhere"
     done = Done(metrics={"test/accuracy": 1.0}, cost=dict.fromkeys(COSTS, 1.0))
-    Ledger(storage).commit(record_of(failed, done, "test"))
+    done.history = [{"loss": 0.4}]
+    Ledger(storage).commit(record := record_of(failed, done, "test"))
     assert again.sync() == 1
     runs = shown(storage, "tables.db")
     assert len(runs) == 4
-    assert runs[failed.id]["ended"][0] == "FINISHED"
-    assert runs[failed.id]["metrics"]["test/accuracy"] == 1.0
+    told = runs[failed.id]
+    assert told["ended"] == ("FINISHED", millis(record["started_at"]), millis(record["ended_at"]))
+    assert told["metrics"]["test/accuracy"] == 1.0
+    assert "reason" not in told["tags"], "of a failure that no longer stands"
+    assert [loss for loss, _, _ in told["losses"]] == [0.4], "and none of its epochs"

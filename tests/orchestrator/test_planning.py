@@ -6,8 +6,9 @@ from unittest import mock
 
 from orchestrator.driver import run
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep
 from orchestrator.tracking import Syncer
 from search_spaces.spaces import grid

@@ -7,14 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.execute import execute
-from orchestrator.records import (
-    COLUMNS,
-    Ledger,
-    about,
-    read_manifest,
-    recorded_sweeps,
-    write_manifest,
-)
+from orchestrator.records import Ledger
+from orchestrator.rows import COLUMNS, about
 from trainables.trial import Trial
 
 
@@ -58,18 +52,6 @@ def test_a_half_written_record_is_never_seen(tmp_path):
     with pytest.raises(TypeError):
         Ledger(tmp_path).commit(record(value=object()))
     assert Ledger(tmp_path).last("ab12") is None
-
-
-def test_the_newest_manifest_is_what_a_sweep_means(tmp_path):
-    first = {"sweep": "a/b", "created_at": "2026-01-01T00:00:00.000+00:00", "trials": {"1": {}}}
-    second = {**first, "created_at": "2026-01-02T00:00:00.000+00:00", "trials": {"2": {}}}
-    one = write_manifest(tmp_path, first)
-    assert write_manifest(tmp_path, {**first, "created_at": second["created_at"]}) == one
-    write_manifest(tmp_path, second)
-    assert read_manifest(tmp_path, "a/b")["trials"] == {"2": {}}
-    assert recorded_sweeps(tmp_path) == ["a/b"]
-    with pytest.raises(LookupError, match="did you mean 'a/b'"):
-        read_manifest(tmp_path, "a/c")
 
 
 def test_a_trial_becomes_a_record_and_rows(tmp_path):

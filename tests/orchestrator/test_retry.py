@@ -10,8 +10,9 @@ from orchestrator.costs import Costs
 from orchestrator.driver import retry
 from orchestrator.early import Judge
 from orchestrator.execute import COSTS, Done, record_of
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.sweep import Sweep
 from search_spaces.spaces import grid
 from trainables.trial import Trial

@@ -13,8 +13,9 @@ from orchestrator import bucket as buckets
 from orchestrator import known, run
 from orchestrator import storage as storages
 from orchestrator.execute import execute
+from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
-from orchestrator.records import Ledger, write_manifest
+from orchestrator.records import Ledger
 from orchestrator.storage import bucket_of, carried, leases, opened, store
 from tests.orchestrator.s3 import Faults, environment
 from trainables.leases import Leases

@@ -1,6 +1,9 @@
 """Trials that several processes share: as by one, and no death of one of them is waited for."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -56,19 +59,43 @@ class Cramped:
             raise MemoryError("no room in process 1")
         assert meet() == 2
         return answers(valid, test)
+
+@dataclass(frozen=True)
+class Away:
+    mark: str = ""
+    card: ClassVar = Card(summary="what one process of it asks is away once", processes=True)
+    def fit_predict(self, train, valid, test, ctx):
+        from trainables.networks.processes import group
+        if group()[0] == 1 and not Path(self.mark).exists():
+            Path(self.mark).touch()
+            raise ConnectionError("the server of process 1 is away")
+        assert meet() == 2
+        return answers(valid, test)
 """
+
+COMMANDS = """
+import json, sys
+from orchestrator.cli import app
+from orchestrator.launch import connected
+with connected():  # one Ray for all of them
+    for words in json.loads(sys.argv[1]):
+        app([*words, "--json"], standalone_mode=False)
+        print(flush=True)
+"""
+"""What runs several commands of ours, each of which prints an object of JSON."""
 
 
 @pytest.fixture(scope="module")
-def ran(gauntlet, tmp_path_factory):
-    """A sweep whose trials two processes share: its storage, and what the command said."""
+def ran(tmp_path_factory):
+    """A sweep whose trials two processes share, and what failed once more: its folder, what both
+    commands said, and the records."""
     home = tmp_path_factory.mktemp("team")
     (home / "shaky_models.py").write_text(MODELS)
     info = home / "shaky-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shaky\nVersion: 1.0\n")
-    points = "[gauntlet.models]\nshaky = shaky_models:Shaky\ncramped = shaky_models:Cramped\n"
-    (info / "entry_points.txt").write_text(points)
+    points = [f"{name.lower()} = shaky_models:{name}" for name in ("Shaky", "Cramped", "Away")]
+    (info / "entry_points.txt").write_text("\n".join(["[gauntlet.models]", *points]) + "\n")
     (home / "shared.py").write_text(
         textwrap.dedent(f"""
         from orchestrator import Sweep
@@ -76,13 +103,23 @@ def ran(gauntlet, tmp_path_factory):
             "scbert": {SCBERT!r},
             "shaky": {{"mark": {str(home / "died")!r}}},
             "cramped": {{}},
+            "away": {{"mark": {str(home / "away")!r}}},
         }})
         """)
     )
-    words = ("run", home / "shared.py", "processes=2", "--storage", home / "runs", "--json")
-    said = gauntlet(*words, PYTHONPATH=str(home)).stdout
+    where = ["--storage", str(home / "runs")]
+    words = [["run", str(home / "shared.py"), "processes=2", *where], ["retry", "shared", *where]]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, json.dumps(words)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(home)},
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     records = [json.loads(path.read_text()) for path in sorted(home.glob("runs/records/*/*.json"))]
-    return home, json.loads(said), records
+    return home, [json.loads(said) for said in done.stdout.split("\n\n") if said], records
 
 
 def of(records, model):
@@ -104,11 +141,11 @@ def test_two_processes_keep_the_record_that_one_keeps(ran, tmp_path):
 
 
 def test_a_trial_whose_helper_was_killed_is_started_again(ran):
-    home, said, records = ran
+    home, (said, _), records = ran
     [record] = of(records, "shaky")
     assert (home / "died").exists()
     assert (record["status"], record["processes"]) == ("ok", 2)
-    assert said["statuses"] == {"ok": 3}
+    assert said["statuses"] == {"ok": 3, "failed": 1}
 
 
 def test_the_error_of_a_helper_is_the_trials(ran):
@@ -119,6 +156,15 @@ def test_the_error_of_a_helper_is_the_trials(ran):
         "out of memory: no room in process 1",
     )
     assert (second["status"], second["parts"], second["processes"]) == ("ok", 4, 2)
+
+
+def test_what_failed_is_retried_by_as_many_and_the_failure_stays_on_record(ran):
+    home, (_, said), records = ran
+    [stands] = of(records, "away")[1:]
+    failed = home / f"runs/records/{stands['trial_id'][:2]}/{stands['trial_id']}.1.json"
+    assert json.loads(failed.read_text())["reason"] == "the server of process 1 is away"
+    assert (stands["status"], stands["reason"], stands["processes"]) == ("ok", "", 2)
+    assert (said["ran"], said["statuses"], said["untracked"]) == (1, {"ok": 4}, "")
 
 
 def test_who_is_shared_and_what_that_takes():

@@ -1,7 +1,5 @@
 """Geneformer: the authors' own outputs where they lie beside, and what it refuses everywhere."""
 
-import io
-import pickle
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,10 +13,9 @@ from scipy.sparse import csr_matrix
 from trainables import catalog
 from trainables.cells import new_cells, open_cells, prepare, rows
 from trainables.genes import dictionaries
-from trainables.genes.dictionaries import Dictionaries
 from trainables.genes.ranks import framed, rank_values
 from trainables.networks import geneformer as networks
-from trainables.networks import geneformer_runs, weights
+from trainables.networks import weights
 from trainables.networks.geneformer_runs import Ranked, Run
 from trainables.protocols import NotApplicable
 from trainables.splits import random_split
@@ -148,50 +145,7 @@ def test_neighbours_in_a_batch_change_nothing(fixture, authors):
     assert all((one == other).all() for one, other in zip(alone, again, strict=True))
 
 
-def test_the_real_dictionaries_work(shared_data):
-    known = dictionaries.read(shared_data / "vocab")
-    assert (len(known.tokens), len(known.symbols), known.version) == (25_426, 40_248, "v1")
-    found = known.found(named(["CD3E", "ENSG00000156738", "MS4A1", "NOSUCHGENE"]), source="x")
-    assert found.tokens[0] == known.tokens["ENSG00000198851"]
-    assert found.tokens[1] == found.tokens[2] > 0
-    assert "3 of 4 genes have a token" in found.report
-    assert "1 without an Ensembl id (NOSUCHGENE)" in found.report
-    assert "share theirs" in found.report
-
-
-# ---- files --------------------------------------------------------------------------------------
-
-
-def test_a_dictionary_that_holds_code_is_not_opened(tmp_path):
-    class Code:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "opened"), "w"))
-
-    (tmp_path / "token_dictionary.pkl").write_bytes(pickle.dumps({"<pad>": Code()}))
-    with pytest.raises(ValueError, match=r"holds Python code, .*open, and is not opened"):
-        dictionaries.read(tmp_path)
-    assert not (tmp_path / "opened").exists()
-
-
-@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
-def test_numbers_of_both_numpys_are_read(module):
-    text = pickle.dumps({"A": np.float64(2.5), "B": np.int16(7)}, protocol=4)
-    held = b"numpy._core.multiarray"
-    if held not in text:
-        held = b"numpy.core.multiarray"
-    size = bytes([len(held)])
-    text = text.replace(b"\x8c" + size + held, b"\x8c" + bytes([len(module)]) + module.encode())
-    frameless = text[:2] + text[11:]  # the frame's length no longer holds
-    assert dictionaries.NumbersOnly(io.BytesIO(frameless)).load() == {"A": 2.5, "B": 7}
-
-
-def test_symbols_go_by_their_id_and_what_is_dropped_is_told():
-    known = Dictionaries({"<pad>": 0, "<mask>": 1, "ENSG1": 2}, {"ENSG1": 2.0}, {"GENE": "ENSG1"})
-    found = known.found(named(["GENE", "ENSG1.5", "OTHER"]), source="x")
-    assert found.tokens.tolist() == [2, 2, -1]
-    assert found.medians[:2].tolist() == [2.0, 2.0]
-    with pytest.raises(ValueError, match="none of the 1 genes"):
-        known.found(named(["OTHER"]), source="x")
+# ---- what is missing ----------------------------------------------------------------------------
 
 
 def test_what_is_missing_is_said(tmp_path, monkeypatch):
@@ -297,66 +251,3 @@ def test_a_cell_without_known_genes_is_finite_and_asks_nothing(ctx):
         assert np.isfinite(model.embed(cells, ctx)).all()
         found = model.reconstruct(cells, ctx)
         assert np.diff(found.asked.indptr).tolist() == [2, 0]
-
-
-@pytest.mark.parametrize("specials", [(0, 0), (1, 1)])
-@pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_a_padded_batch_embeds_as_each_cell_alone(ctx, monkeypatch, specials, pooling):
-    shape = catalog.model("geneformer", TINY).shape(SimpleNamespace(size=30, version="v1"))
-    run = Run(networks.built(shape, 0), ctx)
-    lengths = np.array([5, 2, 9])
-    ids = np.where(np.arange(9) < lengths[:, None], np.arange(27).reshape(3, 9) + 2, 0)
-    cells = Ranked(ids, lengths, specials)
-    alone = run.embedding(cells, 1, pooling)
-    together = [np.arange(3)]
-
-    def asked(answer, lengths, device, workers, parts):
-        with torch.no_grad():
-            return [answer(rows) for rows in together]
-
-    monkeypatch.setattr(geneformer_runs, "asked", asked)
-    np.testing.assert_allclose(run.embedding(cells, 1, pooling), alone, atol=1e-5)
-
-
-def test_a_legacy_file_with_positions_and_a_decoder_of_its_own_is_loaded_whole(tmp_path):
-    shape = catalog.model("geneformer", TINY).shape(SimpleNamespace(size=30, version="v1"))
-    made = networks.built(shape, 0)
-    state = made.state_dict() | {"bert.embeddings.position_ids": torch.arange(64)[None]}
-    torch.save(state, tmp_path / "pytorch_model.bin")
-    network = networks.built(shape, 1)
-    found = networks.load(network, tmp_path)
-    assert found.ignored in ((), ("bert.embeddings.position_ids",))
-    for key, value in made.state_dict().items():
-        assert torch.equal(value, network.state_dict()[key])
-    embedding = network.bert.embeddings.word_embeddings.weight
-    assert network.cls.predictions.decoder.weight is embedding
-    torch.save({**state, "bert.surplus": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=r"bert\.surplus"):
-        networks.load(network, tmp_path)
-
-
-def test_attention_that_drops_sees_what_torchs_sees():
-    """With a chance of dropping that rounds to none, beside torch's own, padded and not."""
-    import torch
-    from transformers import BertConfig
-
-    from trainables.networks.geneformer import ATTENTION, built
-
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    sizes |= {"intermediate_size": 16, "max_position_embeddings": 12, "vocab_size": 30}
-    shape = BertConfig(**sizes, hidden_dropout_prob=0.0, attention_probs_dropout_prob=1e-6)
-    network = built(shape, 0, 3)
-    ids = torch.randint(2, 30, (3, 12), generator=torch.Generator().manual_seed(0))
-    mask = (torch.arange(12) < torch.tensor([[12], [7], [1]])).long()
-    for shown in (mask, None):
-        said, slopes = [], []
-        for kind in (ATTENTION, "sdpa"):
-            network.config._attn_implementation = kind
-            network.train(kind == ATTENTION)  # torch's own drops nothing when it is asked
-            network.zero_grad()
-            logits = network(ids, attention_mask=shown).logits
-            logits.square().sum().backward()
-            said.append(logits.detach())
-            slopes.append(network.bert.embeddings.word_embeddings.weight.grad.clone())
-        assert torch.allclose(*said, atol=1e-5)
-        assert torch.allclose(*slopes, atol=1e-4)

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,11 +53,23 @@ def hosted(address: str, processes: int, patience_s: float = PATIENCE_S) -> Iter
         del server
 
 
+def pause() -> None:
+    """Wait for others to come."""
+    time.sleep(0.02)
+
+
 @contextlib.contextmanager
-def joined(at: Place, rank: int, device: str = "cpu", address: str = "") -> Iterator[None]:
+def joined(
+    at: Place,
+    rank: int,
+    device: str = "cpu",
+    address: str = "",
+    meanwhile: Callable[[], None] = pause,
+) -> Iterator[None]:
     """This process, which others reach at `address`, is number `rank` while this lasts.
 
-    GPUs talk by NCCL, CPUs by Gloo. Raises Apart where not all come in time.
+    GPUs talk by NCCL, CPUs by Gloo. Until all have come `meanwhile` is called, again and again; it
+    may raise. Raises Apart where not all come in time.
     """
     if network := interface(address or at.address):
         # else a host's name decides, which many resolve to the loopback
@@ -67,6 +80,7 @@ def joined(at: Place, rank: int, device: str = "cpu", address: str = "") -> Iter
     backend = "nccl" if device == "cuda" else "gloo"
     try:
         store = TCPStore(at.address, at.port, is_master=False, wait_for_workers=False, timeout=wait)
+        gather(store, at, rank, meanwhile)
         distributed.init_process_group(
             backend, store=store, rank=rank, world_size=at.processes, timeout=wait
         )
@@ -82,6 +96,19 @@ def joined(at: Place, rank: int, device: str = "cpu", address: str = "") -> Iter
         yield
     finally:
         leave()
+
+
+def gather(store: TCPStore, at: Place, rank: int, meanwhile: Callable[[], None]) -> None:
+    """Say that this process is there, and wait for the others where that can be interrupted.
+
+    torch itself would wait in one call, for all its patience, for a process that has died.
+    """
+    store.set(f"here/{rank}", "")
+    until = time.monotonic() + at.patience_s
+    while not store.check([f"here/{other}" for other in range(at.processes)]):
+        if time.monotonic() > until:
+            raise RuntimeError("not all have come")
+        meanwhile()
 
 
 def leave() -> None:

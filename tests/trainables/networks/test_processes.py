@@ -109,6 +109,19 @@ def test_who_waits_in_vain_says_so():
         pass
 
 
+def test_who_waits_may_be_told_that_another_will_not_come():
+    def gone():
+        raise Apart("process 1 died")
+
+    with (
+        hosted("127.0.0.1", 2) as place,
+        pytest.raises(Apart, match="process 1 died"),
+        joined(place, 0, meanwhile=gone),
+    ):
+        pass
+    assert not torch.distributed.is_initialized()
+
+
 def test_a_place_to_meet_listens_at_its_own_address_alone():
     with hosted("127.0.0.1", 1) as place:
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
