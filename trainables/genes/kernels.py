@@ -15,6 +15,8 @@ from numba import njit
 
 DIGIT = 8
 """Bits of a digit of the radix sort; two of them part a cell's genes nearly always."""
+COUNTS = 4096
+"""Whole numbers up to here are not sorted but counted."""
 
 
 def side_by_side(work: Callable[[slice], None], starts: np.ndarray, threads: int) -> None:
@@ -164,45 +166,111 @@ def binned(
     draws: np.ndarray,
     bins: np.ndarray,
 ) -> None:
-    """Fill `bins`, cell by cell; the arithmetic is that of `np.quantile`, type by type."""
-    rounded, places, other, pairs = scratch(starts)
-    bits = rounded.view(np.uint32)
-    edges = np.empty(len(shares))
+    """Fill `bins`, cell by cell; `draws` may be empty. Counts are counted, others sorted."""
+    room = scratch(starts)
+    ordered, edges = np.empty(len(room[0]), dtype=values.dtype), np.empty(len(shares))
+    tally, limits = np.zeros(COUNTS + 1, dtype=np.int64), np.empty((2, COUNTS + 1))
     for cell in range(len(starts) - 1):
-        first, n = starts[cell], 0
-        for i in range(first, starts[cell + 1]):
-            rounded[n], places[n] = values[i], i - first
-            n += values[i] > 0
-        if n == 0:
-            continue
-        in_order(bits[:n], places[:n], other, pairs)
-        for i in range(1, n):  # what float32 rounds together
-            one, at = pairs[i], i
-            while (
-                at > 0 and values[first + place_of(pairs[at - 1])] > values[first + place_of(one)]
-            ):
-                pairs[at] = pairs[at - 1]
-                at -= 1
-            pairs[at] = one
-        for i in range(len(shares)):
-            place = shares[i] * (n - 1)
-            below = min(int(place), n - 1)
-            low = values[first + place_of(pairs[below])]
-            high = values[first + place_of(pairs[min(below + 1, n - 1)])]
-            step, part = high - low, place - below
-            # np.quantile comes from the nearer end, which decides whether an edge equals a value
-            edges[i] = high - step * (1 - part) if part >= 0.5 else low + step * part
-        under = up_to = 0  # how many edges are below the value, and how many are not above it
-        for i in range(n):
-            at = first + place_of(pairs[i])
-            while under < len(shares) and edges[under] < values[at]:
-                under += 1
-            while up_to < len(shares) and edges[up_to] <= values[at]:
-                up_to += 1
-            if len(draws):
-                bins[at] = int(np.ceil(draws[at] * (under - up_to) + up_to))
-            else:
-                bins[at] = up_to
+        row = slice(starts[cell], starts[cell + 1])
+        of_cell, its_draws, into = values[row], draws[row], bins[row]
+        most = counted(of_cell, tally)
+        if most >= 0:
+            bin_counts(of_cell, most, shares, its_draws, into, tally, limits, ordered, edges)
+        else:
+            bin_sorted(of_cell, shares, its_draws, into, room, ordered, edges)
+
+
+@njit(cache=True, nogil=True)
+def counted(values, tally):
+    """The highest of whole numbers of at most `COUNTS`, of which `tally` says how many there are;
+    -1, and an empty tally, where others are among them."""
+    most = 0
+    for i in range(len(values)):
+        value = values[i]
+        if value > COUNTS or int(value) != value:
+            for other in values[:i]:
+                tally[int(other)] = 0
+            return -1
+        tally[int(value)] += 1
+        most = max(most, int(value))
+    return most
+
+
+@njit(cache=True, nogil=True)
+def bin_counts(values, most, shares, draws, bins, tally, limits, ordered, edges):
+    """A count is that of many genes, and how many says where they are in order; clears `tally`."""
+    n, tally[0] = 0, 0
+    for count in range(1, most + 1):
+        ordered[n : n + tally[count]] = count
+        n, tally[count] = n + tally[count], 0
+    if n == 0:
+        return
+    cut(ordered[:n], shares, edges)
+    below = through = 0
+    for count in range(1, most + 1):
+        below, through = passed(edges, count, below, through)
+        limits[0, count], limits[1, count] = below, through
+    for i in range(len(values)):
+        count = int(values[i])
+        if count > 0:
+            bins[i] = bin_of(limits[0, count], limits[1, count], draws, i)
+
+
+@njit(cache=True, nogil=True)
+def bin_sorted(values, shares, draws, bins, room, ordered, edges):
+    """Any values: they are put in order, and gone through beside the edges."""
+    rounded, places, other, pairs = room
+    bits, n = rounded.view(np.uint32), 0
+    for i in range(len(values)):
+        rounded[n], places[n] = values[i], i
+        n += values[i] > 0
+    if n == 0:
+        return
+    in_order(bits[:n], places[:n], other, pairs)
+    for i in range(1, n):  # what float32 rounds together
+        one, at = pairs[i], i
+        while at > 0 and values[place_of(pairs[at - 1])] > values[place_of(one)]:
+            pairs[at] = pairs[at - 1]
+            at -= 1
+        pairs[at] = one
+    for i in range(n):
+        ordered[i] = values[place_of(pairs[i])]
+    cut(ordered[:n], shares, edges)
+    below = through = 0
+    for i in range(n):
+        below, through = passed(edges, ordered[i], below, through)
+        at = place_of(pairs[i])
+        bins[at] = bin_of(below, through, draws, at)
+
+
+@njit(cache=True, nogil=True)
+def cut(ordered, shares, edges):
+    """Fill `edges` with quantiles of ascending values, by the arithmetic of `np.quantile`, type by
+    type."""
+    n = len(ordered)
+    for i in range(len(shares)):
+        place = shares[i] * (n - 1)
+        below = min(int(place), n - 1)
+        low, high = ordered[below], ordered[min(below + 1, n - 1)]
+        step, part = high - low, place - below
+        # np.quantile comes from the nearer end, which decides whether an edge equals a value
+        edges[i] = high - step * (1 - part) if part >= 0.5 else low + step * part
+
+
+@njit(cache=True, nogil=True)
+def passed(edges, value, below, through):
+    """How many edges are below a value, and how many not above it, from those of a lower one."""
+    while below < len(edges) and edges[below] < value:
+        below += 1
+    while through < len(edges) and edges[through] <= value:
+        through += 1
+    return below, through
+
+
+@njit(cache=True, nogil=True)
+def bin_of(below, through, draws, i):
+    """The highest bin, or with draws any of those whose edges equal the value."""
+    return int(np.ceil(draws[i] * (below - through) + through) if len(draws) else through)
 
 
 # ---- draws ------------------------------------------------------------------------------------

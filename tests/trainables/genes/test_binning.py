@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from trainables.genes.binning import quantile_bins, tie_draws
+from trainables.genes.kernels import COUNTS
 
 
 def as_the_authors(row, n_bins, draws):
@@ -21,6 +22,7 @@ def as_the_authors(row, n_bins, draws):
 
 
 counts = st.integers(0, 6) | st.integers(0, 3000)
+counts |= st.sampled_from([COUNTS, COUNTS + 1, 2.5])  # counted, and sorted for one's sake
 matrices = st.lists(st.lists(counts, min_size=12, max_size=12), min_size=1, max_size=5)
 
 
