@@ -47,7 +47,7 @@ def fitted(
     Raises ValueError when the loss is no longer a number.
     """
     classes, codes = np.unique(labels, return_inverse=True)
-    z, mean, scale = standardised(np.asarray(x), spread)
+    z, mean, scale = standardised(x, spread)
     weights = np.concatenate([start[:, :-1].ravel(), start[:, -1]]).astype(float32)
     moments, steps = np.zeros((2, len(weights)), dtype=float32), 0
     batch_size = min(batch_size, len(z))

@@ -79,6 +79,7 @@ def standardised(
 
     As `StandardScaler`: what does not vary is left as it is.
     """
+    x = np.asarray(x, dtype=np.result_type(x, np.float32))
     mean, scale = spread(x)
     scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
     z = x - mean.astype(x.dtype)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from tests.trainables.test_heads import blobs
 from trainables import adam, catalog
@@ -42,9 +43,7 @@ def torchs(x, labels, weights, orders, lr, batch_size, weight_decay):
 
 
 def chances(head, x):
-    scores = head.scores(x)
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    return softmax(head.scores(x), axis=1)
 
 
 @settings(max_examples=15, deadline=None)
@@ -93,6 +92,14 @@ def test_coordinates_are_standardised_as_a_probes_are():
     x, _ = blobs(n=90, d=12)
     for ours, theirs in zip(standardised(x, adam.spread), standardised(x), strict=True):
         assert np.allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float16])
+def test_coordinates_of_any_kind_of_number_are_those_of_float32(kind):
+    x = np.random.default_rng(0).integers(0, 9, (60, 5))
+    for one in (standardised(x.astype(kind)), standardised(x.astype(kind), adam.spread)):
+        for ours, theirs in zip(one, standardised(x.astype(np.float32)), strict=True):
+            assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_what_is_begun_with_stays_as_it_was():
