@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from contests import CLASSES, Arm, Contest, stepped
+from contests import CLASSES, Arm, Contest, stepped, warm
 from scipy.sparse import csr_matrix
 
 from trainables.networks.precision import autocast
@@ -93,9 +93,7 @@ def scbert(asked: argparse.Namespace, ctx: Context) -> Iterator[Contest]:
             ],
         )
 
-    for contest in contests(50, 1, 1):
-        for arm in contest.arms:
-            arm.run()  # compiled and warm
+    warm(contests(50, 1, 1))
     for genes in asked.genes:
         yield from contests(genes, asked.cells, asked.trained)
 

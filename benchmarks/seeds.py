@@ -49,8 +49,7 @@ from trainables.userdata import UserFile
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 1.0)
 KNOWN: dict[str, np.ndarray] = {}
 """Each cell's coordinates."""
-EPOCHS = 10
-"""Of heads by Adam: as `head` has them."""
+EPOCHS = ByAdam.epochs
 PASSED: list[int] = []
 """How many cells went through the backbone, each time."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainables.models.probe import embedded, types
+from trainables.models.probe import embedded, taught
 from trainables.protocols import Card, Cells, Context, Embedder, Predictions
 from trainables.seeds import stream
 
@@ -61,10 +61,7 @@ class Head:
         from trainables import adam  # its compiler is not needed to look at a model
 
         ctx.saw("head fit", train.obs_names)
-        labels = types(train)
-        k = len(np.unique(labels))
-        if k < 2:
-            raise ValueError("a head needs two cell types to tell apart, and was taught one")
+        labels = taught(train, "head")
         seen, chosen_on, asked = embedded(self.embedder, train, valid, test, ctx)
 
         def tell(epoch: int, loss: float) -> None:
@@ -73,7 +70,7 @@ class Head:
         trained = adam.fitted(
             seen,
             labels,
-            start(ctx.seed, k, seen.shape[1]),
+            start(ctx.seed, len(np.unique(labels)), seen.shape[1]),
             orders(ctx.seed, len(seen), self.epochs),
             lr=self.lr,
             batch_size=self.batch_size,

@@ -36,16 +36,22 @@ class Probe:
         Raises ValueError where the training cells are all of one type.
         """
         ctx.saw("probe fit", train.obs_names)
-        if train.obs["cell_type"].nunique() < 2:
-            raise ValueError("a probe needs two cell types to tell apart, and was taught one")
+        labels = taught(train, "probe")
         seen, chosen_on, asked = embedded(self.embedder, train, valid, test, ctx)
-        head = fitted(seen, types(train), self.C)
+        head = fitted(seen, labels, self.C)
         return Predictions(test=head.predict(asked), valid=head.predict(chosen_on))
 
 
 def types(cells: Cells) -> np.ndarray:
     """Each cell's type as a word."""
     return cells.obs["cell_type"].to_numpy().astype(str)
+
+
+def taught(train: Cells, who: str) -> np.ndarray:
+    """The types of cells to learn from. Raises ValueError where all are of one."""
+    if train.obs["cell_type"].nunique() < 2:
+        raise ValueError(f"a {who} needs two cell types to tell apart, and was taught one")
+    return types(train)
 
 
 def embedded(
