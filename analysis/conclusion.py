@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.predictions import PREDICTIONS, kept_in
 from analysis.results import find_storage, histories, kept, planned, results, with_artifacts
+from analysis.unscored import Unscored, unscored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,12 @@ def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
     return answered(manifest, table, comparable(manifest, table), storage)
+
+
+def without_score(storage: str | Path, sweep: str) -> list[Unscored]:
+    """The models of a sweep whose trials all ended without a score."""
+    manifest = planned(storage, sweep)
+    return unscored(measured(manifest, storage), manifest["models"])
 
 
 def answered(

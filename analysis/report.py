@@ -17,6 +17,7 @@ from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
 from analysis.table import check, holes, is_error, ok, values_of
+from analysis.unscored import unscored
 
 WORDS = {
     "created_at": "planned at",
@@ -60,6 +61,7 @@ def report(
     from jinja2 import Environment, PackageLoader
 
     check(table)
+    missing = [str(one) for one in unscored(table, (manifest or {}).get("models"))]
     metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
@@ -100,6 +102,7 @@ def report(
                 table, {one[side] for one in comparisons for side in ("a", "b")}
             ),
             exploratory=(manifest or {}).get("exploratory", ""),
+            unscored=missing,
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
             facts=facts(table, rows, manifest or {}),

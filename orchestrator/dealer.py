@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from ray.tune.search import Searcher
 from orchestrator.costs import Costs, kind_of
 from orchestrator.dealing import Deck, Kind
 from orchestrator.execute import lost
+from orchestrator.files import files_of, publish
 from orchestrator.machines import Machine, may_come, together
 from orchestrator.memory import parts_for
 from orchestrator.records import Ledger, Record
@@ -127,8 +129,11 @@ class Dealer(Searcher):
         if not error:
             self.collect(trial_id)
 
-    def collect(self, trial_id: str, died_of: str = "") -> None:
-        """Tell what a handful came to, and put back what is left of it."""
+    def collect(self, trial_id: str, died_of: str = "", lacks: bool = False) -> None:
+        """Show what a handful came to, and put back what is left of it.
+
+        `lacks`: whether its machine lacked a file, rather than that its worker died.
+        """
         if trial_id not in self.out:
             return
         trials, kind = self.out.pop(trial_id)
@@ -142,7 +147,7 @@ class Dealer(Searcher):
                 self.deck.learn(kind, record["cost"]["wall_s"])
             self.show_end(i, record)
         if died_of and left:
-            self.lose(left.pop(0), kind, died_of)
+            self.lose(left.pop(0), kind, died_of, lacks)
         self.deck.put_back(left, kind)
 
     def ended(self, i: str) -> Record | None:
@@ -151,10 +156,13 @@ class Dealer(Searcher):
             return record
         return self.ledger.last(i) if self.ledger.tries_of(i) > self.before[i] else None
 
-    def lose(self, i: str, kind: Kind, died_of: str) -> None:
-        """A worker died at this trial: again, or once too often."""
+    def lose(self, i: str, kind: Kind, died_of: str, lacks: bool = False) -> None:
+        """A worker died at this trial, or its machine lacked a file: again, or once too often."""
         self.losses[i] += 1
         trial = self.table[i]
+        if lacks:  # a copy in the storage is seen by whatever machine is next
+            with contextlib.suppress(OSError):  # gone here, too: the record will name it
+                publish(files_of([trial]), self.ledger.storage)
         parts = parts_for(trial, self.ledger.last(i))
         processes = len(self.wanted[trial.model, trial.task])
         if self.losses[i] <= LOST_WORKERS:
@@ -163,7 +171,8 @@ class Dealer(Searcher):
                 self.ledger.commit(record)
                 self.before[i] = self.ledger.tries_of(i)
             return self.deck.put_alone(i, kind)
-        reason = f"its worker died {self.losses[i]} times: {died_of}"
+        times = f"{self.losses[i]} times"
+        reason = f"{died_of} ({times})" if lacks else f"its worker died {times}: {died_of}"
         record = lost(trial, reason, self.code_version, parts, processes)
         self.ledger.commit(record)
         self.show_end(i, record)

@@ -150,14 +150,29 @@ def retry(
     manifest = read_manifest(place, sweep)
     if only in WELL:
         raise ValueError(f"a trial that is {only!r} stands; retry what failed, or is out_of_memory")
-    trials = [Trial(**spec) for spec in manifest["trials"].values()]
+    trials = {i: Trial(**spec) for i, spec in manifest["trials"].items()}
     records = {r["trial_id"]: r["status"] for r in Ledger(place).current(manifest["trials"])}
     unsettled = {i: s for i, s in records.items() if s not in WELL and only in (None, s)}
-    failed = [trial for trial in trials if trial.id in unsettled]
-    how = manifest.get("processes", 1), judge(manifest, trials, place)
-    job = Job(sweep, trials, place, tracking_uri, address, time_limit, *how)
+    failed = [located(trials[i], i, sweep) for i in unsettled]
+    every = list(trials.values())
+    how = manifest.get("processes", 1), judge(manifest, every, place)
+    job = Job(sweep, every, place, tracking_uri, address, time_limit, *how)
     with ExitStack() as ray:
         return carry_out(job, failed, display or Silent(), ray)
+
+
+def located(trial: Trial, known: str, sweep: str) -> Trial:
+    """A recorded trial with its external files found again.
+
+    Raises LookupError where they are no longer what they were when `known` was planned.
+    """
+    found = trial.located()
+    if found.id != known:
+        raise LookupError(
+            f"the trial {known} ({trial.shown}, seed {trial.seed}) was planned with other files, or"
+            f" another version of its model or task; plan it anew with: gauntlet run {sweep}"
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
-from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable
+from trainables.external import sealed
+from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable, Unavailable
 from trainables.trial import Trial
 
 
@@ -43,10 +44,12 @@ def execute(
     where the model can. One that takes longer than `time_limit` seconds takes this process with
     it, wherever it hangs; the next process that is asked for it records the timeout. Where the
     `team` has helpers they share the trial. `again` says that its last worker died: if the kernel
-    has ended a process here meanwhile, memory ran out. Raises OSError where the storage fails, and
-    Apart where a helper died: what a trial left there to go on from stays.
+    has ended a process here meanwhile, memory ran out. Raises OSError where the storage fails,
+    Apart where a helper died, and Unavailable where this machine lacks a file that the driver has:
+    what a trial left there to go on from stays.
     """
     team = team or Team()
+    trial = trial.located()
     ledger = Ledger(storage)
     if (known := ledger.settled(trial.id)) is not None:
         return known
@@ -99,6 +102,8 @@ class Done:
     reason: str = ""
     lacks: str = ""
     """The package without which a trial does not apply here."""
+    unavailable: bool = False
+    """Whether only this machine lacks something, so that the record is no last word."""
     trace: str = ""
     protocol: str = ""
     metrics: Metrics = field(default_factory=dict)
@@ -123,9 +128,9 @@ def attempt(
 ) -> Done:
     """Run the trial once, measuring it, and turn any error into an outcome.
 
-    Raises OSError where a write fails, and Apart: that says nothing of the trial.
+    Raises OSError where a write fails, Apart, and Unavailable: these say nothing of the trial.
     """
-    team = team or Team()
+    team, trial = team or Team(), trial.located()
     done = Done(parts=parts, processes=team.processes)
     artifacts = scratch / "artifacts"
     artifacts.mkdir()
@@ -150,7 +155,7 @@ def attempt(
         saw=lambda step, names: done.saw.append(footprint(step, names)),
         save=lambda name, table: save_table(artifacts / name, table),
     )
-    with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
+    with watched(done, artifacts, card), sealed(), team.together(trial, parts, ctx.device):
         environments.refuse_ours(trial.model)
         done.protocol = trial.the_task().described(trial.cells(ctx.store))
         report({})  # which raises where its setting was stopped before it began
@@ -180,7 +185,7 @@ def assist(
             cpus=card.cpus,
             parts=parts,  # and no `trial`: nothing is kept under its name
         )
-        with watched(done, scratch, card), join(ctx.device):
+        with watched(done, scratch, card), sealed(), join(ctx.device):
             trial.run(ctx)
     return done
 
@@ -199,9 +204,10 @@ def outcome(done: Done) -> Iterator[None]:
         yield
     except Pruned as reason:
         done.status, done.reason = "pruned", one_line(reason)
+    except Unavailable as reason:
+        raise Unavailable(f"on the machine {platform.node()}: {reason}") from reason
     except NotApplicable as reason:
         done.status, done.reason = "not_applicable", one_line(reason)
-        done.lacks = getattr(reason, "package", "")
     except Apart:
         raise
     except Theirs as error:
@@ -228,6 +234,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "parts": done.parts,
         "processes": done.processes,
         "trial": trial.spelled_out(),
+        "external": {name: file.summary() for name, file in (trial.external or {}).items()},
         "protocol": done.protocol,
         "metrics": metrics,
         "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
@@ -241,7 +248,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "started_at": done.started_at,
         "ended_at": now(),
         "hostname": platform.node(),
-    } | ({"lacks": done.lacks} if done.lacks else {})
+    } | {key: value for key in ("lacks", "unavailable") if (value := getattr(done, key))}
 
 
 def lost(

@@ -30,6 +30,7 @@ from orchestrator.bucket import OutOfReach
 from orchestrator.costs import Costs
 from orchestrator.dealer import Dealer, Watch
 from orchestrator.environments import own
+from orchestrator.files import files_of, publish, unseen
 from orchestrator.machines import (
     bundles,
     machines,
@@ -40,6 +41,7 @@ from orchestrator.machines import (
 )
 from orchestrator.storage import shown
 from orchestrator.trouble import CannotWrite
+from trainables.protocols import Unavailable
 from trainables.trial import Trial
 
 Note = Callable[[str], None]
@@ -81,6 +83,7 @@ def launch(
     wanted = {kind: bundles(*kind, processes, there) for kind in kinds}
     refuse_too_many(wanted, there, cluster=cluster)
     environments = {model: packages for model in models if (packages := own(model))}
+    publish(unseen(files_of(trials)), storage)
     dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent, costs)
     watcher = Watcher(dealer)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
@@ -169,17 +172,22 @@ class Watcher(tune.Callback):
         self.dealer.begin(trial.trial_id)
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        self.stop_for_storage(trial)
-        self.dealer.collect(trial.trial_id, died_of=last_line(trial))
-
-    def stop_for_storage(self, trial: Any) -> None:
-        """Raise CannotWrite, and so end Tune, where that is what the worker said."""
-        if trial.pickled_error_file is None:
-            return
-        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        if isinstance(cause := getattr(error, "cause", None), CannotWrite):
+        """Raise CannotWrite, and so end Tune, where that is what the worker met."""
+        cause = cause_of(trial)
+        if isinstance(cause, CannotWrite):
             self.trouble = cause
             raise cause
+        lacks = isinstance(cause, Unavailable)
+        died_of = str(cause) if lacks else last_line(trial)
+        self.dealer.collect(trial.trial_id, died_of=died_of, lacks=lacks)
+
+
+def cause_of(trial: Any) -> BaseException | None:
+    """The error of ours that ended a trial of Tune's; None for a death of its worker."""
+    if trial.pickled_error_file is None:
+        return None
+    error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return getattr(error, "cause", None)
 
 
 def last_line(trial: Any) -> str:

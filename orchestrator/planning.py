@@ -18,7 +18,7 @@ from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
 from orchestrator.manifests import manifests
-from orchestrator.records import Ledger, Record, now
+from orchestrator.records import Ledger, Record, misjudged, now
 from orchestrator.storage import opened
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
@@ -191,19 +191,27 @@ def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
     """The trials that need not run: those with a record that stands.
 
     A trial that was stopped early stands in sweeps that stop trials early, and in no other; one
-    that lacked a package stands where that is still not installed.
+    that lacked a package stands where that is still not installed. What `records.misjudged` finds
+    does not stand.
     """
 
     def stands(record: Record) -> bool:
         if record["status"] == "not_applicable":
-            return find_spec(record["lacks"]) is None
+            return bool(record.get("lacks")) and find_spec(record["lacks"]) is None
         return record["status"] == "pruned" and bool(sweep.stopper)
 
     ledger = Ledger(storage)
     known = ledger.settled_ids()
     done = {trial.id for trial in trials if trial.id in known}
+    done -= misjudged_of(trials, done, ledger)
     others = ledger.current(trial.id for trial in trials if trial.id not in done)
     return done | {record["trial_id"] for record in others if stands(record)}
+
+
+def misjudged_of(trials: Sequence[Trial], done: set[str], ledger: Ledger) -> set[str]:
+    """The settled trials whose record is to be an attempt; only external files can be the cause."""
+    suspects = [trial.id for trial in trials if trial.external and trial.id in done]
+    return {record["trial_id"] for record in ledger.current(suspects) if misjudged(record)}
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:

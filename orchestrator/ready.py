@@ -10,7 +10,7 @@ from orchestrator.records import Ledger
 from orchestrator.storage import store
 from orchestrator.version import code_version
 from trainables.cells import open_cells, prepare
-from trainables.protocols import Cells, NotApplicable
+from trainables.protocols import Cells, NotApplicable, Unavailable
 from trainables.store import canonical
 from trainables.trial import Trial
 
@@ -18,8 +18,8 @@ from trainables.trial import Trial
 def ready(planned: Plan, note: Callable[[str], None]) -> list[Trial]:
     """The trials to run, their cells prepared, after every check that needs no computing.
 
-    A trial that does not apply is recorded as such here. Raises ValueError for the first trial
-    that cannot run on these cells.
+    A trial that does not apply is recorded as such here. What `records.misjudged` finds becomes an
+    attempt. Raises ValueError for the first trial that cannot run on these cells.
     """
     made, sources = store(planned.storage), planned.sources()
     cells = {}
@@ -38,13 +38,30 @@ def ready(planned: Plan, note: Callable[[str], None]) -> list[Trial]:
             declined.append((trial, reason))
         else:
             missing.append(trial)
-    if declined:  # after all checks: bad input leaves nothing behind
-        ledger, code = Ledger(planned.storage), code_version()
-        for trial, reason in declined:
-            lacks = getattr(reason, "package", "")
-            done = Done(status="not_applicable", reason=str(reason), lacks=lacks)
-            ledger.commit(record_of(trial, done, code))
+    # after all checks: bad input leaves nothing behind
+    ledger = Ledger(planned.storage)
+    standing = ledger.settled_ids()
+    for trial in planned.to_run:
+        if trial.id in standing:
+            ledger.reopen(trial.id)
+    decline(ledger, declined)
     return missing
+
+
+def decline(ledger: Ledger, declined: list[tuple[Trial, NotApplicable]]) -> None:
+    """Record why trials do not apply; what their last record says already is not said again."""
+    code = code_version()
+    last = {r["trial_id"]: r for r in ledger.current(trial.id for trial, _ in declined)}
+    for trial, reason in declined:
+        done = Done(
+            status="not_applicable",
+            reason=str(reason),
+            lacks=getattr(reason, "package", ""),
+            unavailable=isinstance(reason, Unavailable),
+        )
+        before = last.get(trial.id, {})
+        if (before.get("status"), before.get("reason")) != (done.status, done.reason):
+            ledger.commit(record_of(trial, done, code))
 
 
 def declined_because(trial: Trial, cells: Cells) -> NotApplicable | None:

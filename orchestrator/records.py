@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.storage import create, fresh
+from orchestrator.storage import create, fresh, leases, remove
+from trainables.leases import Leases
 
 SETTLED = ("ok", "not_applicable")
 """Outcomes that stand: running the trial again would say the same."""
 WELL = (*SETTLED, "pruned")
-"""Outcomes that are no failures. What was stopped early because others were ahead says nothing
-where those others are not, and what `lacks` a package says nothing where that is installed: their
-records are attempts, see `planning.settled`."""
+"""Outcomes that are no failures. Two of these are recorded as attempts, see `planning.settled`:
+a trial that was stopped early, since others were ahead, and one whose model was `unavailable`."""
 
 Record = dict[str, Any]
 
@@ -39,12 +40,31 @@ class Ledger:
     def commit(self, record: Record) -> bool:
         """Write a record whole, once; False when the trial was settled already."""
         name, text = name_of(record["trial_id"]), json.dumps(record, indent=1, allow_nan=False)
-        if record["status"] in SETTLED and not record.get("lacks"):
+        if record["status"] in SETTLED and not record.get("unavailable"):
             return create(self.storage, f"{name}.json", text)
+        self.add_attempt(name, text)
+        return True
+
+    def add_attempt(self, name: str, text: str) -> None:
+        """Write a record under the next free number of a trial's attempts."""
         attempt = 1
         while not create(self.storage, f"{name}.{attempt}.json", text):
             attempt += 1
-        return True
+
+    def reopen(self, trial_id: str) -> None:
+        """Make a standing record an attempt, so that the trial runs again; see `misjudged`.
+
+        Drivers that want it at the same time wait for each other.
+        """
+        with Leases(leases(self.storage)) as held:
+            name = f"reopen-{trial_id}"
+            while not held.take([name]):
+                time.sleep(0.2)
+            record = self.settled(trial_id)
+            if record is not None and misjudged(record):
+                self.add_attempt(name_of(trial_id), json.dumps(record, indent=1, allow_nan=False))
+                remove(self.storage, f"{name_of(trial_id)}.json")
+            held.drop([name])
 
     def settled(self, trial_id: str) -> Record | None:
         """The record that stands, if there is one."""
@@ -118,6 +138,14 @@ class Ledger:
             found = (float(attempt or "inf"), name)
             last[i] = max(found, last.get(i, found))
         return {i: self.root / i[:2] / last[i][1] for i in wanted if i in last}
+
+
+def misjudged(record: Record) -> bool:
+    """Whether a record says that its model cannot do the task, though a worker only lacked a file.
+
+    Version 0.1.0 let workers judge this. Records made since then name the `external` files.
+    """
+    return record["status"] == "not_applicable" and "external" not in record
 
 
 def name_of(trial_id: str) -> str:

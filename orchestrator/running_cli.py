@@ -175,22 +175,28 @@ def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager
 
 
 def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) -> None:
-    """What a run ends with: the comparison, the report, what to do next, the exit code."""
+    """What a run ends with: models without a score, the comparison, the report, the exit code.
+
+    The code is 1 where a trial failed, and where a model of the sweep has no score at all.
+    """
     from dataclasses import asdict
 
-    from analysis.conclusion import preregistered, write_report
+    from analysis.conclusion import preregistered, without_score, write_report
     from orchestrator import show, verdicts
 
+    missing = without_score(storage, ran.sweep) if ran.statuses else []
     rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
-    page = write_report(storage, ran.sweep, None) if rows is not None else None
+    page = write_report(storage, ran.sweep, None) if ran.statuses else None
     if as_json:
         table = [] if rows is None else json.loads(rows.to_json(orient="records"))
-        print_json({**asdict(ran), "comparison": table, "report": page and str(page)})
+        found = {"comparison": table, "report": page and str(page)}
+        print_json({**asdict(ran), "unscored": [asdict(one) for one in missing], **found})
     else:
+        show.unscored(missing)
         if rows is not None and len(rows):
             verdicts.comparison(rows)
         show.ending(ran, page, storage, tracking_uri)
     if ran.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if ran.failed:
+    if ran.failed or any(not one.dataset for one in missing):
         raise typer.Exit(FAILED)

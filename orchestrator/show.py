@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from orchestrator.options import DEFAULT_STORAGE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.unscored import Unscored
     from orchestrator.driver import Ran
 
 console = Console()
@@ -114,6 +116,12 @@ def failure_groups(found: list[Facts]) -> None:
         if group["trace"]:
             console.print(escape(group["trace"].rstrip()), style="dim", highlight=False)
         console.print(f"  such as trial {group['example']}\n", highlight=False)
+
+
+def unscored(missing: Sequence[Unscored]) -> None:
+    """The models that have no score, before anything else is said."""
+    for one in missing:
+        console.print(f"[bold red]{escape(str(one))}[/bold red]", highlight=False, soft_wrap=True)
 
 
 def ending(ran: Ran, page: Path | None, storage: str, tracking_uri: str | None) -> None:

@@ -171,6 +171,13 @@ def share(storage: Path, name: str) -> None:
     kept.delete(set(kept.names(f"{name}/")) - set(files))
 
 
+def remove(storage: Path, name: str) -> None:
+    """Delete a file, everywhere."""
+    (storage / name).unlink(missing_ok=True)
+    if (kept := bucket_of(storage)) is not None:
+        kept.delete([name])
+
+
 def drop(storage: Path, name: str) -> None:
     """Delete a folder, everywhere."""
     shutil.rmtree(storage / name, ignore_errors=True)

@@ -199,7 +199,7 @@ class Sweep:
             dataset_sha256=source.sha256,
             arm=arm if arm != model else "",
         )
-        return [*before, own]
+        return [*before, own.located()]
 
     def pretraining_datasets(self) -> list[str | Dataset]:
         """The data sets that pretraining has of its own."""

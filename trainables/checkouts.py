@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from trainables.protocols import Context, NotApplicable
+from trainables.external import External, absolute, environment, find
+from trainables.protocols import Context, Unavailable
 from trainables.store import digest, file_sha256
 
 PROBE = """
@@ -34,6 +35,11 @@ for wanted in sys.argv[1:]:
         print(name, start and start + "*", found and f"(it has {found})")
 """
 POINTER = b"version https://git-lfs"
+VARIABLES = (
+    *("PATH", "HOME", "USER", "LANG", "LC_", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_", "OPENBLAS_", "MKL_", "KMP_"),
+)
+"""Beginnings of the variables that an interpreter and its GPU need; they decide no result."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,30 @@ class Checkout:
         """
         return f"GAUNTLET_{self.model.upper()}"
 
-    @property
-    def python(self) -> str:
-        """The interpreter: the user's choice, else this one."""
-        return os.environ.get(f"{self.variable}_PYTHON") or sys.executable
+    def python(self, given: str = "") -> str:
+        """Interpreter of a parameter, else of the environment variable, else this one."""
+        chosen = given or environment(f"{self.variable}_PYTHON")
+        return str(absolute(chosen)) if chosen else sys.executable
 
     def folder(self, given: str = "") -> Path | None:
-        """The folder of a hyperparameter, else of the environment variable, else None."""
-        chosen = given or os.environ.get(self.variable, "")
-        return Path(chosen).expanduser() if chosen else None
+        """Folder of a parameter, else of the environment variable, else None."""
+        chosen = given or environment(self.variable)
+        return absolute(chosen) if chosen else None
 
-    def missing(self, given: str = "") -> str:
-        """What keeps it from running and how to mend it, in one sentence; "" where nothing does."""
+    def external(self, given: str = "") -> External | None:
+        """The files that are driven or read; None where one is not there."""
+        folder = self.folder(given)
+        return find(folder, self.needs) if folder else None
+
+    def external_python(self, given: str = "") -> External | None:
+        """The chosen interpreter; None for this one, which every worker has."""
+        python = Path(self.python(given))
+        if str(python) == sys.executable:
+            return None
+        return find(python.parent, [], python.name, portable=False)
+
+    def missing(self, given: str = "", python: str = "") -> str:
+        """Why it cannot run and how to mend that, in one sentence; "" where it can."""
         folder = self.folder(given)
         if folder is None:
             return (
@@ -87,18 +105,19 @@ class Checkout:
                 f"{listed(pointers)} in {folder} only point to what Git LFS holds; run git lfs"
                 f" pull there, or download them as {self.page} says"
             )
-        lacking = lacked(self.python, self.packages)
+        interpreter = self.python(python)
+        lacking = lacked(interpreter, self.packages)
         if lacking:
             return (
-                f"the interpreter {self.python} lacks {lacking} for {self.model}; install that,"
+                f"the interpreter {interpreter} lacks {lacking} for {self.model}; install that,"
                 f" or set {self.variable}_PYTHON to one that has it"
             )
         return ""
 
-    def check(self, given: str = "") -> Path:
-        """The folder; NotApplicable, in one sentence, where it cannot run: other models can."""
-        if sentence := self.missing(given):
-            raise NotApplicable(sentence)
+    def check(self, given: str = "", python: str = "") -> Path:
+        """The folder; Unavailable, in one sentence, where it cannot run: other models can."""
+        if sentence := self.missing(given, python):
+            raise Unavailable(sentence)
         folder = self.folder(given)
         assert folder is not None
         return folder
@@ -111,14 +130,21 @@ class Checkout:
         return f"sha256:{digest([file_sha256(folder / name) for name in self.needs])}"
 
     def ask(
-        self, job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], given: str, ctx: Context
+        self,
+        job: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        ctx: Context,
+        given: str = "",
+        python: str = "",
     ) -> np.ndarray:
         """What the runner of this model makes of the arrays: an embedding, a row a cell.
 
-        `job`: plain words and numbers for the runner. Raises NotApplicable as `check`, and
-        RuntimeError with the last line of what the process said where it fails.
+        `job`: plain words and numbers for the runner; `given` and `python`: the parameters that
+        name the clone and its interpreter. The process runs in the trial's scratch folder, with
+        the variables of `VARIABLES` alone. Raises Unavailable as `check`, and RuntimeError with
+        the last line of what the process said where it fails.
         """
-        folder = self.check(given).absolute()
+        folder = self.check(given, python)
         ctx.scratch.mkdir(parents=True, exist_ok=True)
         there, back = (ctx.scratch / f"{self.model}-{way}.npz" for way in ("there", "back"))
         np.savez(there, **arrays)  # pyright: ignore[reportArgumentType]
@@ -126,11 +152,12 @@ class Checkout:
         told |= {"device": ctx.device, "seed": ctx.seed, "parent": os.getpid()}
         runner = Path(__file__).parent / "runners" / f"{self.model}.py"
         done = subprocess.run(
-            [self.python, "-I", str(runner), json.dumps(told)],
+            [self.python(python), "-I", str(runner), json.dumps(told)],
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "OMP_NUM_THREADS": str(ctx.cpus)},
+            cwd=ctx.scratch,
+            env=passed_on() | {"OMP_NUM_THREADS": str(ctx.cpus)},
         )
         print(done.stdout, done.stderr, sep="")  # into the trial's log
         there.unlink()
@@ -141,6 +168,11 @@ class Checkout:
             embedding = np.asarray(held["embedding"], dtype=np.float32)
         back.unlink()
         return embedding
+
+
+def passed_on() -> dict[str, str]:
+    """The variables that the authors' process gets of this one's."""
+    return {name: os.environ[name] for name in os.environ if name.startswith(VARIABLES)}
 
 
 def listed(names: list[str]) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from trainables.cells import recipe
 from trainables.protocols import Cells
 
+NOT_IN_ID = {"in_id": False}
+"""Metadata of a field that decides no result, such as the place of an interpreter."""
+
 
 def fields(cls: Any) -> list[str]:
     """The names of a dataclass's fields."""
@@ -24,7 +27,10 @@ def spelled_out(thing: Any) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     known = thing.identity() if hasattr(thing, "identity") else {}
-    for name in fields(thing):
+    for field in dataclasses.fields(thing):
+        if not field.metadata.get("in_id", True):
+            continue
+        name = field.name
         value = known.get(name, getattr(thing, name))
         if dataclasses.is_dataclass(value):
             flat |= {f"{name}.{key}": deep for key, deep in spelled_out(value).items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import tempfile
 import zipfile
@@ -13,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from trainables.downloads import Patience, Progress, fetch
+from trainables.external import absolute, environment
 from trainables.layouts import damaged
 
 
 def data_home() -> Path:
-    """The folder of downloaded data: `$GAUNTLET_DATA`, else `gauntlet-data` here."""
-    return Path(os.environ.get("GAUNTLET_DATA") or "gauntlet-data").absolute()
+    """Folder of downloaded data: `$GAUNTLET_DATA`, else `gauntlet-data` here."""
+    return absolute(environment("GAUNTLET_DATA", "gauntlet-data"))
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,16 @@ class NotApplicable(Exception):
     """This model cannot do this task on these cells, and that is an answer, not a failure."""
 
 
-class NotInstalled(NotApplicable):
-    """It can once a package is installed, so this answer stands only as long as that is not."""
+class Unavailable(NotApplicable):
+    """This machine lacks a file or a program that the model needs; with it, the model can run.
+
+    The answer is never final. The driver shows it as `not_applicable` and asks again at the next
+    run. A worker that raises it has a fault: the driver had all that the trial needs.
+    """
+
+
+class NotInstalled(Unavailable):
+    """A package is not installed; the answer stands only as long as that is so."""
 
     def __init__(self, reason: str, package: str = "") -> None:
         super().__init__(reason)

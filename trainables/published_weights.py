@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables.downloads import USUAL, Patience, Progress, fetch, silent
+from trainables.external import environment
 from trainables.first_sight import FirstSight
 from trainables.layouts import plain_file
 from trainables.networks import weights
@@ -127,5 +127,5 @@ class PublishedWeights:
 
 def at_hub(repository: str, path: str) -> str:
     """The address of a file at Hugging Face, or at the mirror that $HF_ENDPOINT names."""
-    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    hub = environment("HF_ENDPOINT", "https://huggingface.co")
     return f"{hub.rstrip('/')}/{repository}/resolve/main/{path}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainables.external import External, absolute, find
 from trainables.genes.panel import LIST, Panel, list_in
 from trainables.networks import MADE_BY
 from trainables.store import Store, digest
@@ -34,7 +35,7 @@ class Files:
     def find(cls, named: str, store: Store) -> Files:
         """Those of a name: a file, a folder with one such file, "trial:<id>", or a variant.
 
-        Raises ValueError or NotApplicable, in one sentence, where something is missing.
+        Raises ValueError or Unavailable, in one sentence, where something is missing.
         """
         from trainables.networks import weights
 
@@ -90,14 +91,30 @@ def identity(named: str) -> str:
     if named in OWN:
         return named
     said = weights.identity(named, "scbert")
-    place = Path(named).expanduser()
-    if named.startswith(MADE_BY) or not weights.is_path(named) or not place.is_file():
+    if named.startswith(MADE_BY) or not weights.is_path(named) or not absolute(named).is_file():
         return said
+    place = absolute(named)
     try:
         genes = weights.fingerprint(list_in(place.parent))
     except ValueError:  # said where the list is needed
         return said
     return f"sha256:{digest([said, genes])}"
+
+
+def external(named: str) -> External | None:
+    """Files of a name, the gene list among them; None where a name needs none, or lacks one."""
+    from trainables.networks import weights
+
+    if named in OWN or named.startswith(MADE_BY):
+        return None
+    place = weights.place(named, "scbert")
+    if not place.is_file():
+        return find(place)
+    try:
+        genes = list_in(place.parent)
+    except ValueError:  # `Files.find` says so
+        return None
+    return find(place.parent, [place.name, genes.name], place.name)
 
 
 def fates(folder: Path) -> list[dict[str, str]]:
@@ -147,4 +164,4 @@ def keep(network: Any, panel: Panel, epochs: int, folder: Path) -> Path:
     return folder
 
 
-__all__ = ["LIST", "OWN", "Files", "fates", "identity", "keep"]
+__all__ = ["LIST", "OWN", "Files", "external", "fates", "identity", "keep"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from trainables import catalog
+from trainables import catalog, external
 from trainables.cells import open_cells, prepare, recipe
+from trainables.external import External
 from trainables.networks import MADE_BY
-from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable
+from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable, Unavailable
 from trainables.store import Store, digest
 
 
@@ -29,6 +31,9 @@ class Trial:
     """The data set's content; left empty, the catalog's data set of that name says it."""
     arm: str = field(default="", compare=False)
     """What a sweep calls this configuration of the model; decides nothing, so it is in no id."""
+    external: Mapping[str, External] | None = field(default=None, compare=False, repr=False)
+    """Files outside that the model reads, by the parameter that names them; None before `located`.
+    Places are in no id: contents are."""
 
     def __post_init__(self) -> None:
         if not self.dataset_sha256:
@@ -62,15 +67,40 @@ class Trial:
         other.__dict__["design"] = self.design
         return other
 
+    def located(self) -> Trial:
+        """This trial with its external files found on this machine, the driver's.
+
+        A parameter that is a relative path becomes an absolute one.
+        """
+        if self.external is not None:
+            return self
+        files = external.of_model(self.build())
+        params = dict(self.model_params)
+        for name, file in files.items():
+            given = params.get(name)
+            if given and Path(file.path).is_relative_to(place := external.absolute(given)):
+                params[name] = str(place)
+        return replace(self, model_params=params, external=files)
+
+    def build(self, store: Store | None = None) -> Any:
+        """The model; with a store, its external files are where this machine has them.
+
+        Raises Unavailable where this machine lacks one.
+        """
+        params = dict(self.model_params)
+        if store is not None:
+            params |= {name: file.locate(store) for name, file in (self.external or {}).items()}
+        return catalog.model(self.model, params)
+
     @cached_property
     def id(self) -> str:
         """The first 16 hex digits of the sha256 of the canonical JSON of `spelled_out()`."""
         return digest(self.spelled_out())[:16]
 
     def spec(self) -> dict[str, Any]:
-        """The fields, ready for JSON: `Trial(**spec)` is the same trial again."""
+        """The fields, ready for JSON: `Trial(**spec)` is the same trial again, not yet located."""
         return {
-            **{f.name: getattr(self, f.name) for f in fields(self)},
+            **{f.name: getattr(self, f.name) for f in fields(self) if f.name != "external"},
             "model_params": dict(self.model_params),
             "task_params": dict(self.task_params),
         }
@@ -95,9 +125,12 @@ class Trial:
             raise ValueError(f"{self.task} uses no labels, so it takes no fraction {self.fraction}")
         return catalog.build(cls, self.task, params)
 
-    def check(self, cells: Cells) -> None:
-        """Raise NotApplicable or ValueError, in one sentence, when this cannot be run."""
-        task, built = self.the_task(), catalog.model(self.model, self.model_params)
+    def check(self, cells: Cells, built: Any = None) -> None:
+        """Raise NotApplicable or ValueError, in one sentence, when this cannot be run.
+
+        `built`: the model, where it is built already.
+        """
+        task, built = self.the_task(), built or self.build()
         if not isinstance(built, task.needs):
             offers = [c.__name__ for c in CAPABILITIES if isinstance(built, c)]
             raise NotApplicable(
@@ -118,15 +151,28 @@ class Trial:
             raise ValueError(f"{self.dataset}: {error}") from None
 
     def cells(self, store: Store) -> Cells:
-        """The prepared cells, from the store; a catalog's own data set is prepared on the spot."""
+        """The prepared cells, from the store.
+
+        Where the driver has not prepared them, a data set that needs no files is prepared here.
+        Raises Unavailable for any other: its files are the driver's to read.
+        """
         home = store.find(recipe(self.dataset_sha256))
-        return open_cells(home or prepare(catalog.dataset(self.dataset), store))
+        if home is None:
+            from trainables.sources import Published
+
+            source = catalog.dataset(self.dataset)
+            if self.external is not None and isinstance(source, Published):
+                raise Unavailable(
+                    f"the prepared cells of {self.dataset} are not in {store.root}; give --storage"
+                    " a folder that all machines share, or a bucket"
+                )
+            home = prepare(source, store)
+        return open_cells(home)
 
     def run(self, ctx: Context) -> Metrics:
         """Do it; metrics by name, and `n_...` counts of cells."""
-        cells = self.cells(ctx.store)
-        self.check(cells)
-        built = catalog.model(self.model, self.model_params)
+        cells, built = self.cells(ctx.store), self.build(ctx.store)
+        self.check(cells, built)
         return self.the_task()(built, cells, replace(ctx, seed=self.seed))
 
 

@@ -9,46 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.execute import attempt
-from tests.trainables import tiny_checkouts
-from tests.trainables.tiny_checkouts import MEDIANS, prior
+from tests.trainables import stub_checkouts, tiny_checkouts
+from tests.trainables.tiny_checkouts import MEDIANS
 from trainables import catalog
 from trainables.conformance import opened
 from trainables.models.genecompass import GeneCompass
+from trainables.protocols import Unavailable
 from trainables.trial import Trial
 
 REAL = GeneCompass.home
-STAND_IN = """
-import torch
-
-
-class Network:
-    use_cls_token = True
-
-    def __init__(self):
-        self.bert = self
-
-    def eval(self):
-        return self
-
-    def to(self, device):
-        return self
-
-    def __call__(self, input_ids, values, attention_mask, species):
-        genes = torch.stack([input_ids.float(), values], dim=2)
-        cell = torch.stack([species[:, 0].float(), (values * attention_mask).sum(1)], dim=1)
-        return (torch.cat([cell.unsqueeze(1), genes], dim=1),)
-
-
-class BertForMaskedLM:
-    @staticmethod
-    def from_pretrained(folder, knowledges, output_loading_info):
-        assert set(knowledges) == {
-            "promoter", "co_exp", "gene_family", "peca_grn", "homologous_gene_human2mouse"
-        }
-        lost = ["bert.lost"] if "unfit" in folder else []
-        return Network(), {"missing_keys": lost, "mismatched_keys": [], "unexpected_keys": []}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +29,7 @@ def cells():
 def stand_in(tmp_path, cells, monkeypatch):
     """A folder with the files that are driven, and weights for them; torch alone is wanted."""
     root = tmp_path / "checkout"
-    known = prior(root, list(cells.var_names[5:]))
-    for name in REAL.needs:
-        if name.endswith(".py"):
-            (root / name).parent.mkdir(exist_ok=True)
-            (root / name).write_text("")
-    (root / "genecompass/__init__.py").write_text(STAND_IN)
-    (root / "genecompass/utils.py").write_text("load_prior_embedding = lambda: range(5)")
-    weights = tmp_path / "weights"
-    weights.mkdir()
-    (weights / "config.json").write_text("{}")
-    torch.save({"bert.weight": torch.ones(2)}, weights / "pytorch_model.bin")
+    weights, known = stub_checkouts.genecompass(root, cells.var_names[5:])
     monkeypatch.setattr(GeneCompass, "home", dataclasses.replace(REAL, packages=("torch",)))
     return root, {"weights": str(weights), "checkout": str(root)}, known
 
@@ -107,16 +66,14 @@ def test_tokens_are_in_their_order_with_their_values(stand_in, cells):
         np.testing.assert_allclose(told["values"][row, : len(values)], values, rtol=1e-6)
 
 
-def test_what_is_missing_is_said_and_is_no_failure(stand_in, monkeypatch, tmp_path):
+def test_what_is_missing_is_said_and_is_no_failure(stand_in, cells, monkeypatch, tmp_path):
     root, params, _ = stand_in
 
     def outcome(**changes):
         trial = Trial("genecompass", "clustering", "toy", 0, model_params=params | changes)
-        shutil.rmtree(tmp_path / "trial", ignore_errors=True)
-        (tmp_path / "trial").mkdir()
-        done = attempt(trial, tmp_path / "runs", tmp_path / "trial", print)
-        assert done.status == "not_applicable", done.trace
-        return done.reason
+        with pytest.raises(Unavailable) as refused:
+            trial.check(cells)
+        return str(refused.value)
 
     monkeypatch.delenv("GAUNTLET_GENECOMPASS", raising=False)
     monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))

@@ -1,6 +1,5 @@
 """scFoundation through a checkout: a stand-in of ours always, the authors' where one is given."""
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -8,47 +7,12 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from orchestrator.execute import attempt
-from tests.trainables import tiny_checkouts
+from tests.trainables import stub_checkouts, tiny_checkouts
 from trainables import catalog
 from trainables.conformance import opened
 from trainables.models.scfoundation import GENES, ScFoundation
+from trainables.protocols import Unavailable
 from trainables.trial import Trial
-
-STAND_IN = '''
-"""Has the names that are driven, and an arithmetic that can be done by hand."""
-import torch
-from pretrainmodels import select_model
-
-
-def convertconfig(held):
-    return {"config": held["config"], "model_state_dict": held["state_dict"]}
-
-
-def gatherData(data, labels, pad):
-    return data[labels].unsqueeze(0), torch.zeros(1, int(labels.sum()), dtype=torch.bool)
-'''
-NETWORK = """
-import torch
-
-
-class Tokens(torch.nn.Module):
-    def forward(self, x, output_weight=0):
-        return torch.cat([x, 2 * x], dim=2)
-
-
-class Network(torch.nn.Module):
-    def __init__(self, places):
-        super().__init__()
-        self.token_emb, self.pos_emb = Tokens(), torch.nn.Embedding(places, 2)
-
-    def encoder(self, x, padding):
-        return x
-
-
-def select_model(config):
-    return Network(config["places"])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +23,9 @@ def cells():
 @pytest.fixture
 def stand_in(tmp_path, cells):
     """A folder with the files that are driven, and weights for them; torch alone is wanted."""
-    import torch
-
     root = tmp_path / "checkout"
-    for name in ScFoundation.home.needs:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("")
-    genes = [*cells.var_names[10:], "ABSENT"]
-    pd.DataFrame({"gene_name": genes, "index": range(len(genes))}).to_csv(
-        root / GENES, sep="\t", index=False
-    )
-    (root / "model/load.py").write_text(STAND_IN)
-    (root / "model/pretrainmodels/__init__.py").write_text(NETWORK)
-    places = np.random.default_rng(0).random((len(genes) + 2, 2)).astype(np.float32)
-    held = {
-        "config": {"places": len(places), "pad_token_id": 103},
-        "state_dict": {"pos_emb.weight": torch.from_numpy(places)},
-    }
-    (tmp_path / "weights").mkdir()
-    torch.save({"cell": held}, tmp_path / "weights" / "models.ckpt")
-    params = {"weights": str(tmp_path / "weights"), "checkout": str(root)}
+    folder, genes, places = stub_checkouts.scfoundation(root, cells.var_names[10:])
+    params = {"weights": str(folder), "checkout": str(root)}
     return root, params, genes, places
 
 
@@ -116,16 +63,14 @@ def test_cells_go_there_and_embeddings_come_back(stand_in, cells, ctx):
     assert not list(ctx.scratch.glob("*.npz"))  # nothing is left behind
 
 
-def test_what_is_missing_is_said_and_is_no_failure(stand_in, monkeypatch, tmp_path, cells):
+def test_what_is_missing_is_said_and_is_no_failure(stand_in, cells, monkeypatch, tmp_path):
     root, params, *_ = stand_in
 
     def outcome(**changes):
         trial = Trial("scfoundation", "clustering", "toy", 0, model_params=params | changes)
-        shutil.rmtree(tmp_path / "trial", ignore_errors=True)
-        (tmp_path / "trial").mkdir()
-        done = attempt(trial, tmp_path / "runs", tmp_path / "trial", print)
-        assert done.status == "not_applicable", done.trace
-        return done.reason
+        with pytest.raises(Unavailable) as refused:
+            trial.check(cells)
+        return str(refused.value)
 
     monkeypatch.delenv("GAUNTLET_SCFOUNDATION", raising=False)
     monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))
@@ -155,7 +100,7 @@ def test_the_trial_s_id_follows_the_code_that_is_driven(stand_in):
     before = identity()
     (root / "model/notes.txt").write_text("mine")
     assert identity() == before
-    (root / "model/load.py").write_text(STAND_IN + "\n# changed")
+    (root / "model/load.py").write_text(stub_checkouts.SCFOUNDATION + "\n# changed")
     assert identity() != before
 
 
@@ -197,7 +142,7 @@ def test_embeddings_are_those_of_the_authors_script(
     counts.to_csv(tmp_path / "counts.csv")
     words = ["--task_name", "t", "--tgthighres", resolution, "--version", version]
     words += ["--data_path", str(tmp_path / "counts.csv"), "--save_path", str(tmp_path)]
-    python = ScFoundation.home.python
+    python = ScFoundation.home.python()
     subprocess.run([python, "-c", WITHOUT_GPU, *words], cwd=root / "model", check=True)
     wanted = np.load(next(tmp_path.glob("*.npy")))
     cells.layers["counts"] = csr_matrix(cells.X)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from orchestrator.execute import attempt
 from tests.trainables import tiny_scimilarity
 from trainables import catalog
 from trainables.conformance import opened
 from trainables.networks.scimilarity import read
+from trainables.protocols import Unavailable
 from trainables.trial import Trial
 
 
@@ -117,11 +117,10 @@ def test_what_does_not_fit_is_refused_in_a_sentence(tiny, cells, ctx, tmp_path):
         read(folder)
 
 
-def test_weights_that_are_not_here_are_no_failure(monkeypatch, tmp_path):
+def test_weights_that_are_not_here_are_no_failure(cells, monkeypatch, tmp_path):
     monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))
-    done = attempt(Trial("scimilarity", "clustering", "toy", 0), tmp_path / "runs", tmp_path, print)
-    assert done.status == "not_applicable"
-    assert "get them with: gauntlet models fetch scimilarity --variant v1.1" in done.reason
+    with pytest.raises(Unavailable, match="models fetch scimilarity"):
+        Trial("scimilarity", "clustering", "toy", 0).check(cells)
 
 
 def test_the_command_takes_checks_and_lists_the_weights(gauntlet, tmp_path, tiny):

@@ -58,7 +58,7 @@ def scfoundation(root, symbols=()):
         "dataset_config": {"rnaseq": {"seq_len": len(genes) + 2}},
     }
     words = [root / "model", json.dumps(config), root / "model/models/models.ckpt"]
-    subprocess.run([ScFoundation.home.python, "-c", SCFOUNDATION, *map(str, words)], check=True)
+    subprocess.run([ScFoundation.home.python(), "-c", SCFOUNDATION, *map(str, words)], check=True)
     return {"weights": str(root / "model/models"), "checkout": str(root)}
 
 
@@ -86,7 +86,7 @@ def genecompass(root, symbols):
     """A copy of the user's code, prior knowledge of these symbols, and weights of two layers."""
     shutil.copytree(given(GeneCompass.home, "genecompass"), root / "genecompass")
     prior(root, symbols)
-    words = [GeneCompass.home.python, "-c", GENECOMPASS, str(root), str(root / "weights")]
+    words = [GeneCompass.home.python(), "-c", GENECOMPASS, str(root), str(root / "weights")]
     subprocess.run(words, check=True)
     return {"weights": str(root / "weights"), "checkout": str(root)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +12,11 @@ from scipy.sparse import csr_matrix
 
 from trainables.checkouts import Checkout
 from trainables.choices import check_choices
+from trainables.external import External, absolute, find_path, present
 from trainables.genes.dictionaries import Dictionaries, Found, held
 from trainables.genes.ranks import rank_values
-from trainables.protocols import Card, Cells, Context, Matrix, NotApplicable
+from trainables.identity import NOT_IN_ID
+from trainables.protocols import Card, Cells, Context, Matrix, Unavailable
 from trainables.store import Store
 
 PRIOR = "prior_knowledge"
@@ -44,6 +46,8 @@ class GeneCompass:
     `pytorch_model.bin`."""
     checkout: str = ""
     """The folder of the clone, where it is not the environment variable's."""
+    python: str = field(default="", metadata=NOT_IN_ID)
+    """The interpreter, where it is not the environment variable's."""
     medians: str = ""
     """The file of the genes' medians; "" is where preprocess.py reads it, in the checkout:
     `scdata/dict/human_gene_median_after_filter.pickle`. A gene without one has 1, as there."""
@@ -106,7 +110,7 @@ class GeneCompass:
         """Raise, in one sentence, when checkout, interpreter, medians or weights are missing."""
         from trainables.networks import weights
 
-        root = self.home.check(self.checkout)
+        root = self.home.check(self.checkout, self.python)
         weights.check(self.weights, "genecompass")
         self.found(cells, root)
 
@@ -115,21 +119,33 @@ class GeneCompass:
         from trainables.networks import weights
 
         root = self.home.folder(self.checkout)
-        file = str(self.median_file(root).absolute()) if root else self.medians
+        file = str(self.median_file(root)) if root else self.medians
         return {
             "weights": weights.identity(self.weights, "genecompass"),
             "checkout": self.home.identity(self.checkout),
             "medians": weights.identity(file, "genecompass"),
         }
 
+    def external(self) -> dict[str, External]:
+        """The files of the weights and the clone, the genes' medians, and the interpreter."""
+        from trainables.networks import weights
+
+        root = self.home.folder(self.checkout)
+        return present(
+            weights=weights.external(self.weights, "genecompass"),
+            checkout=self.home.external(self.checkout),
+            medians=find_path(self.median_file(root)) if root else None,
+            python=self.home.external_python(self.python),
+        )
+
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x width. Raises ValueError where a cell expresses no gene with a token."""
         from trainables.networks import weights
 
-        root = self.home.check(self.checkout)
+        root = self.home.check(self.checkout, self.python)
         found = self.found(cells, root)
         print(f"genecompass: {found.report}")
-        folder = weights.folder(self.weights, Store(Path()), "genecompass").absolute()
+        folder = weights.folder(self.weights, Store(Path()), "genecompass")
         weights.read(folder / "pytorch_model.bin")  # refuses code, which theirs would run
         arrays = self.tokens(cells, found)
         if not arrays["lengths"].all():
@@ -137,7 +153,7 @@ class GeneCompass:
             raise ValueError(f"genecompass has no token for {empty} cells; leave these out")
         job = {"weights": str(folder), "pooling": self.pooling, "batch": self.batch}
         job["species"] = CHOICES["species"].index(self.species)
-        return self.home.ask(job, arrays, self.checkout, ctx)
+        return self.home.ask(job, arrays, ctx, self.checkout, self.python)
 
     def tokens(self, cells: Cells, found: Found) -> dict[str, np.ndarray]:
         """Token ids by falling value, the values, and how many there are of each cell."""
@@ -159,11 +175,11 @@ class GeneCompass:
         return {"ids": ids, "values": values, "lengths": lengths}
 
     def found(self, cells: Cells, root: Path) -> Found:
-        """Each column's token and median; NotApplicable where the medians are not there,
+        """Each column's token and median; Unavailable where the medians are not there,
         and ValueError where no gene has a token."""
         file = self.median_file(root)
         if not file.is_file():
-            raise (ValueError if self.medians else NotApplicable)(
+            raise (ValueError if self.medians else Unavailable)(
                 f"genecompass lacks the genes' medians, {file}; ask its authors for the file that"
                 " preprocess/preprocess.py reads there, or name yours with medians="
             )
@@ -172,7 +188,7 @@ class GeneCompass:
     def median_file(self, root: Path) -> Path:
         """Where the medians are, or would be."""
         usual = root / f"scdata/dict/{self.species}_gene_median_after_filter.pickle"
-        return Path(self.medians).expanduser() if self.medians else usual
+        return absolute(self.medians) if self.medians else usual
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
+from trainables.external import External, absolute, present
 from trainables.genes import dictionaries
 from trainables.genes.dictionaries import Dictionaries
 from trainables.genes.ranks import places, to_rank
@@ -160,6 +161,16 @@ class Geneformer:
             known["dictionaries"] = weights.identity(self.own_dictionaries, "geneformer")
         return known
 
+    def external(self) -> dict[str, External]:
+        """The files of the weights, and of a fresh network's dictionaries."""
+        from trainables.networks import weights
+
+        folder = self.own_dictionaries if self.dictionaries else "none"
+        return present(
+            weights=weights.external(self.weights, "geneformer"),
+            dictionaries=weights.external(folder, "geneformer"),
+        )
+
     @property
     def frozen(self) -> bool:
         """Whether a cell's embedding is its own; a fresh network's depends on seed and medians."""
@@ -252,7 +263,7 @@ class Geneformer:
     def fresh_dictionaries(self, cells: Cells, ctx: Context) -> Dictionaries:
         """The authors', or the cells' own."""
         if self.dictionaries:
-            return dictionaries.read(Path(self.dictionaries).expanduser())
+            return dictionaries.read(absolute(self.dictionaries))
         rows = fit_rows(cells)
         ctx.saw("geneformer medians", cells.obs_names[rows])
         values, n_counts = to_rank(cells, self.values)
@@ -300,8 +311,8 @@ class Geneformer:
 
     @property
     def own_dictionaries(self) -> str:
-        """As a path, whatever it is called."""
-        return str(Path(self.dictionaries).expanduser().absolute())
+        """Absolute path of the folder, whatever it is called."""
+        return str(absolute(self.dictionaries))
 
 
 def installed() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
+from trainables.external import External, present
 from trainables.genes.coexpression import positions
 from trainables.genes.panel import Panel
 from trainables.genes.variable import most_variable
@@ -26,6 +27,7 @@ from trainables.protocols import (
     Pretrained,
 )
 from trainables.scbert_files import OWN, Files, fates, identity, keep
+from trainables.scbert_files import external as external_files
 from trainables.seeds import random_state
 from trainables.store import Store
 
@@ -143,10 +145,16 @@ class ScBERT:
         """Weights and positions by their content."""
         return {"weights": identity(self.weights), "positions": identity(self.positions)}
 
+    def external(self) -> dict[str, External]:
+        """The files of weights and positions, gene lists among them."""
+        return present(
+            weights=external_files(self.weights), positions=external_files(self.positions)
+        )
+
     def check(self, cells: Cells) -> None:
         """Refuse files that do not fit, before anything runs: ValueError in one sentence.
 
-        NotApplicable for published weights that were not fetched. What another trial makes is
+        Unavailable for published weights that were not fetched. What another trial makes is
         looked at when it is there.
         """
         named = [n for n in (self.weights, self.positions) if n not in OWN]

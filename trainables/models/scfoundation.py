@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,8 @@ from scipy.sparse import csr_matrix
 
 from trainables.checkouts import Checkout
 from trainables.choices import check_choices
+from trainables.external import External, present
+from trainables.identity import NOT_IN_ID
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store
 
@@ -37,6 +39,8 @@ class ScFoundation:
     file. Licensed for research that is not commercial."""
     checkout: str = ""
     """The folder of the clone, where it is not the environment variable's."""
+    python: str = field(default="", metadata=NOT_IN_ID)
+    """The interpreter, where it is not the environment variable's."""
     key: str = "cell"
     """Which of the file's networks: "cell", their `--version ce`, or "rde"."""
     resolution: str = "t4"
@@ -90,7 +94,7 @@ class ScFoundation:
 
     def check(self, cells: Cells) -> None:
         """Raise, in one sentence, when checkout, interpreter or weights are missing."""
-        folder = self.home.check(self.checkout)
+        folder = self.home.check(self.checkout, self.python)
         self.file()
         self.columns(cells, folder)
 
@@ -103,13 +107,24 @@ class ScFoundation:
             "checkout": self.home.identity(self.checkout),
         }
 
+    def external(self) -> dict[str, External]:
+        """The files of the weights and the clone, and the interpreter."""
+        from trainables.networks import weights
+
+        return present(
+            weights=weights.external(self.weights, "scfoundation"),
+            checkout=self.home.external(self.checkout),
+            python=self.home.external_python(self.python),
+        )
+
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x 4 hidden widths ("all") or one ("max").
 
         A cell with fewer than two counts of known genes has no depth that theirs could take, and
         is embedded as zeros.
         """
-        ours, theirs, size = self.columns(cells, self.home.check(self.checkout))
+        root = self.home.check(self.checkout, self.python)
+        ours, theirs, size = self.columns(cells, root)
         counts = csr_matrix(cells.layers["counts"])[:, ours]
         counts.eliminate_zeros()
         deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= 2)
@@ -119,7 +134,7 @@ class ScFoundation:
         arrays = {"counts": some.data, "genes": theirs[some.indices], "starts": some.indptr}
         job = {"weights": str(self.file()), "genes": size, "key": self.key, "pool": self.pool}
         job["resolution"] = self.resolution
-        said = self.home.ask(job, arrays, self.checkout, ctx)
+        said = self.home.ask(job, arrays, ctx, self.checkout, self.python)
         embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
         embedding[deep] = said
         return embedding
@@ -129,7 +144,7 @@ class ScFoundation:
         from trainables.networks import weights
 
         place = weights.folder(self.weights, Store(Path()), "scfoundation")
-        return (place / "models.ckpt" if place.is_dir() else place).absolute()
+        return place / "models.ckpt" if place.is_dir() else place
 
     def columns(self, cells: Cells, folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
         """The cells' columns that it knows by symbol, its inputs they go to, and how many it has.

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
+from trainables.external import External, present
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
 from trainables.genes.vocabulary import align, new_vocabulary
@@ -137,6 +138,12 @@ class ScGPT:
         from trainables.networks import weights
 
         return {"weights": weights.identity(self.weights, "scgpt")}
+
+    def external(self) -> dict[str, External]:
+        """The weights' files."""
+        from trainables.networks import weights
+
+        return present(weights=weights.external(self.weights, "scgpt"))
 
     # ---- capabilities -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from trainables.external import External, find, present
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store, digest
 
@@ -68,6 +69,12 @@ class SCimilarity:
         if not all((place / name).is_file() for name in self.files):
             return {"weights": f"absent:{self.weights}"}
         return {"weights": f"sha256:{digest([weights.fingerprint(place / n) for n in self.files])}"}
+
+    def external(self) -> dict[str, External]:
+        """The two files of the weights that are read."""
+        from trainables.networks import weights
+
+        return present(weights=find(weights.place(self.weights, "scimilarity"), self.files))
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x 128 (of the published encoder), rows of Euclidean length one.

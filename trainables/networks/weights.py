@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-import os
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainables.external import External, absolute, environment, find_path, fingerprint
 from trainables.networks import MADE_BY
-from trainables.protocols import NotApplicable
-from trainables.store import Store, digest, file_sha256
+from trainables.protocols import Unavailable
+from trainables.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,8 +26,8 @@ HOLDERS = ("model_state_dict", "state_dict", "model")
 
 
 def home() -> Path:
-    """The folder of published weights: `$GAUNTLET_WEIGHTS`, else `gauntlet-weights` here."""
-    return Path(os.environ.get("GAUNTLET_WEIGHTS") or "gauntlet-weights").absolute()
+    """Folder of published weights: `$GAUNTLET_WEIGHTS`, else `gauntlet-weights` here."""
+    return absolute(environment("GAUNTLET_WEIGHTS", "gauntlet-weights"))
 
 
 def recipe(trial: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def is_path(weights: str) -> bool:
 def folder(weights: str, store: Store, model: str) -> Path:
     """Where weights are: a trial's own, a path, or `<home>/<model>/<variant>`.
 
-    Raises ValueError or NotApplicable, as `check` does, where nothing is there.
+    Raises ValueError or Unavailable, as `check` does, where nothing is there.
     """
     if weights.startswith(MADE_BY):
         kept = store.find(recipe(weights.removeprefix(MADE_BY)))
@@ -58,23 +58,32 @@ def folder(weights: str, store: Store, model: str) -> Path:
 
 
 def place(weights: str, model: str) -> Path:
-    """Where weights that are no trial's lie, or would."""
-    return Path(weights).expanduser() if is_path(weights) else home() / model / weights
+    """Absolute place of weights that no trial made, whether they are there or not."""
+    return absolute(weights) if is_path(weights) else home() / model / weights
+
+
+def external(weights: str, model: str) -> External | None:
+    """Files of weights that no trial makes; None where there are none, or not yet."""
+    if weights == "none" or weights.startswith(MADE_BY):
+        return None
+    return find_path(place(weights, model))
 
 
 def check(weights: str, model: str) -> None:
     """Raise, in one sentence, for weights that are not there; a trial's are made in their time.
 
-    ValueError for a path, since somebody meant it; NotApplicable for a published variant that was
+    ValueError for a path, since somebody meant it; Unavailable for a published variant that was
     not fetched: all other models can run, and this one will when it comes.
     """
     if weights.startswith(MADE_BY):
         return
     if is_path(weights):
-        if not Path(weights).expanduser().exists():
-            raise ValueError(f"{model}: there are no weights at {weights}; correct the path")
-    elif not (home() / model / weights).exists():
-        raise NotApplicable(
+        if not place(weights, model).exists():
+            raise ValueError(
+                f"{model}: there are no weights at {place(weights, model)}; correct the path"
+            )
+    elif not place(weights, model).exists():
+        raise Unavailable(
             f"the weights {weights!r} of {model} are not in {home() / model};"
             f" get them with: gauntlet models fetch {model} --variant {weights}"
         )
@@ -89,27 +98,6 @@ def identity(weights: str, model: str) -> str:
         return weights
     there = place(weights, model)
     return f"sha256:{fingerprint(there)}" if there.exists() else f"absent:{weights}"
-
-
-def fingerprint(path: Path) -> str:
-    """sha256 of a weights file, or of a folder's files and their names."""
-    path = Path(path)
-    if path.is_file():
-        return known_sha256(path, *stamp(path))
-    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != "recipe.json")
-    return digest([[str(p.relative_to(path)), known_sha256(p, *stamp(p))] for p in files])
-
-
-def stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file does: its size and the time of its last change."""
-    about = path.stat()
-    return about.st_size, about.st_mtime_ns
-
-
-@lru_cache(maxsize=256)
-def known_sha256(path: Path, size: int, changed: int) -> str:
-    """A file's sha256, read once for as long as its stamp stays the same."""
-    return file_sha256(path)
 
 
 # ---- what is in them --------------------------------------------------------------------------
@@ -152,7 +140,9 @@ def read_pickle(path: Path) -> Any:
 
     try:
         with torch.serialization.safe_globals(plain_numbers()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # a zip, as torch writes since 1.6, is mapped into memory and shared by all workers
+            mapped = zipfile.is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise ValueError(
