@@ -9,6 +9,8 @@
 #SBATCH --time=12:00:00
 set -euo pipefail
 export GAUNTLET_STORAGE=${GAUNTLET_STORAGE:-$PWD/gauntlet-runs} RAY_AUTH_MODE=token
+export GAUNTLET_WEIGHTS=${GAUNTLET_WEIGHTS:-$PWD/gauntlet-weights}
+export GAUNTLET_DATA=${GAUNTLET_DATA:-$PWD/gauntlet-data}
 export PATH=$PWD/.venv/bin:$PATH
 [ -s ~/.ray/auth_token ] || (umask 077; mkdir -p ~/.ray; openssl rand -hex 32 > ~/.ray/auth_token)
 chmod 600 ~/.ray/auth_token

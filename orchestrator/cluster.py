@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -262,6 +262,20 @@ def digest(folder: Path) -> str:
         found.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
         found.update(content)
     return found.hexdigest()
+
+
+def refuse_relative(sweep: str, changes: Mapping[str, Any]) -> None:
+    """Raise ValueError for a hyperparameter that names a file by a relative path.
+
+    The job starts in a folder of Ray's, so such a path would lead nowhere.
+    """
+    from orchestrator.known_sweeps import find_sweep
+
+    if paths := find_sweep(sweep).changed(changes).relative_paths():
+        raise ValueError(
+            f"the cluster cannot see {paths[0]}; copy it to the folder that its machines share, and"
+            " give that absolute path"
+        )
 
 
 def on_the_cluster(data: Path, storage: str | None) -> str:

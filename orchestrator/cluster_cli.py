@@ -88,9 +88,9 @@ def submit(
     [dim]gauntlet submit quickstart seeds=10 --address http://127.0.0.1:8265[/dim]
     [dim]gauntlet submit quickstart --until decided --max-seeds 20 --address ...[/dim]
     """
-    from orchestrator.cluster import connect, on_the_cluster
+    from orchestrator.cluster import connect, on_the_cluster, refuse_relative
 
-    parsed(changes)  # a word that is no change is told before anything is shipped
+    refuse_relative(sweep, parsed(changes))  # bad words are refused before anything is shipped
     refuse_half(until, max_seeds)
     options = {
         "--data": data and on_the_cluster(data, storage),

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.configurations import Tried, expanded, model_of
@@ -203,16 +204,35 @@ class Sweep:
 
     def pretraining_datasets(self) -> list[str | Dataset]:
         """The data sets that pretraining has of its own."""
+        found = (
+            value.dataset
+            for value in self.hyperparameter_values()
+            if isinstance(value, Pretraining)
+        )
+        return [dataset for dataset in found if dataset is not None]
+
+    def relative_paths(self) -> list[str]:
+        """Values of hyperparameters that are relative paths, such as "./weights"."""
+        from trainables.networks.weights import is_path
+
+        texts = (
+            value
+            for value in self.hyperparameter_values()
+            if isinstance(value, str) and is_path(value)
+        )
+        return [text for text in texts if not Path(text).expanduser().is_absolute()]
+
+    def hyperparameter_values(self) -> Iterator[Any]:
+        """Every value that a hyperparameter may have, those of pretraining included."""
         waiting: list[Any] = [value for space in self.models.values() for value in space.values()]
-        found: list[str | Dataset] = []
         while waiting:
             value = waiting.pop()
             if isinstance(value, Tried):
                 waiting += value.values
-            elif isinstance(value, Pretraining):
+                continue
+            if isinstance(value, Pretraining):
                 waiting += value.params.values()
-                found += [] if value.dataset is None else [value.dataset]
-        return found
+            yield value
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `search`,

@@ -35,7 +35,8 @@ def noted():
     def seen_file(event, arguments):
         named = on and event in ("open", "os.listdir", "os.scandir")
         path = arguments[0] if named and isinstance(arguments[0], str) else "/"
-        if not path.startswith("/"):
+        # numba names the sources of packages by their way from here
+        if not path.startswith("/") and "site-packages" not in path:
             looks.add(f"relative path {path}")
 
     on = [True]
