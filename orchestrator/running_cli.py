@@ -192,7 +192,7 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
         found = {"comparison": table, "report": page and str(page)}
         print_json({**asdict(ran), "unscored": [asdict(one) for one in missing], **found})
     else:
-        show.unscored(missing)
+        show.unscored([str(one) for one in missing])
         if rows is not None and len(rows):
             verdicts.comparison(rows)
         show.ending(ran, page, storage, tracking_uri)

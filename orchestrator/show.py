@@ -16,7 +16,6 @@ from orchestrator.options import DEFAULT_STORAGE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.unscored import Unscored
     from orchestrator.driver import Ran
 
 console = Console()
@@ -118,10 +117,10 @@ def failure_groups(found: list[Facts]) -> None:
         console.print(f"  such as trial {group['example']}\n", highlight=False)
 
 
-def unscored(missing: Sequence[Unscored]) -> None:
+def unscored(sentences: Sequence[str]) -> None:
     """The models that have no score, before anything else is said."""
-    for one in missing:
-        console.print(f"[bold red]{escape(str(one))}[/bold red]", highlight=False, soft_wrap=True)
+    for sentence in sentences:
+        console.print(f"[bold red]{escape(sentence)}[/bold red]", highlight=False, soft_wrap=True)
 
 
 def ending(ran: Ran, page: Path | None, storage: str, tracking_uri: str | None) -> None:
