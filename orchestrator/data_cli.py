@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.data_sources import files_of, gathered, listed, published
-from orchestrator.options import CHECK_FAILED, AsJson, BatchKey, LabelKey, print_json
+from orchestrator.options import (
+    CHECK_FAILED,
+    AsJson,
+    BatchKey,
+    LabelKey,
+    Labels,
+    MinCells,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from trainables.downloads import Progress
@@ -106,6 +114,36 @@ def check(
         say_card(card, wrong, page)
     if wrong:
         raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def prepare(
+    file: Annotated[Path, typer.Argument(help="Your own cells.")],
+    out: Annotated[Path, typer.Option(help="The .h5ad file to write.")],
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+) -> None:
+    """Write the cells of a file exactly as every model will see them, so that you can look.
+
+    [dim]gauntlet data prepare mine.h5ad --label-key celltype --out prepared.h5ad[/dim]
+    """
+    import tempfile
+
+    from trainables.cells import open_cells, prepare
+    from trainables.export import write_h5ad
+    from trainables.store import Store
+    from trainables.userdata import UserFile
+
+    source = UserFile(file, label_key, batch_key, min_cells, labels)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+        cells = open_cells(prepare(source, Store(Path(scratch))))
+        write_h5ad(cells, out)
+    for note in cells.uns["gauntlet"]["notes"]:
+        typer.echo(f"note  {note}")
+    typer.echo(f"{out}: {cells.n_obs:,} cells x {cells.n_vars:,} genes")
 
 
 def shown(value: Any) -> Any:
