@@ -297,3 +297,46 @@ def cells_that_are_there_twice():
     twice = found[::4].copy()
     twice.obs_names = [f"{name}-again" for name in twice.obs_names]
     return ad.concat([found, twice])
+
+
+@case("refused", "too few cells of 'rare'")
+def type_of_one_cell():
+    found = cells()
+    found.obs["cell_type"] = ["rare", *found.obs["cell_type"][1:]]
+    return found
+
+
+@case("counts", "left out: rare", min_cells=3)
+def type_of_one_cell_left_out():
+    return type_of_one_cell()
+
+
+@case("refused", "too few cells of 'd cells'")
+def type_that_is_one_cell_many_times():
+    found = cells()
+    kept = found[(found.obs["cell_type"] != "d cells").to_numpy()]
+    one = found[(found.obs["cell_type"] == "d cells").to_numpy()][[0] * 5].copy()
+    one.obs_names = [f"CELL3-1{'-again' * i}" for i in range(5)]
+    return ad.concat([kept, one])
+
+
+@case("counts", batch_key=None)
+def batches_of_one_value():
+    found = cells()
+    found.obs["batch"] = "A"
+    return found
+
+
+@case("counts", "no batches are used", batch_key=None)
+def guessed_batches_of_about_a_cell():
+    found = cells()
+    del found.obs["batch"]
+    found.obs["sample"] = found.obs_names
+    return found
+
+
+@case("refused", "no obs['cell_type']", label_key=None)
+def labels_of_no_usual_name():
+    found = cells()
+    found.obs["predicted.celltype.l2"] = found.obs.pop("cell_type")
+    return found
