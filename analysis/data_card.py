@@ -39,12 +39,12 @@ def data_card(
 
 def facts(card: Mapping[str, Any]) -> dict[str, str]:
     """What was found, in the order and words of a reader; also what a terminal prints."""
-    counted = card["values"] == "counts"
+    counted = card["values"]["kind"] == "counts"
     names, exact, near = card["gene_names"], card["exact_duplicates"], card["near_duplicates"]
     told = {
         "cells": f"{card['cells']:,}",
         "genes": f"{card['genes']:,} ({names['kind']}, such as {', '.join(names['examples'][:3])})",
-        "values": f"{card['values']}, from {card['values_from']}",
+        "values": card["decision"],
         "largest value": f"{card['largest']:.4g}",
         "zeros": f"{1 - card['nonzero']:.1%}",
         "counts a cell" if counted else "sum a cell": ranged(card["library_size"]),
@@ -56,9 +56,7 @@ def facts(card: Mapping[str, Any]) -> dict[str, str]:
         "batches": grouped(card["batch_key"], card["batches"]),
         "label x batch": association(card["confounding"]),
         "exact duplicates": f"{exact['cells']:,} cells",
-        "near-duplicates": "not looked for in such values"
-        if near is None
-        else f"{near['cells']:,} cells (cosine > {near['threshold']} of log-normalised profiles)",
+        "near-duplicates": f"{near['cells']:,} cells (cosine > {near['threshold']} of log-normalised profiles)",
         "repeated gene names": f"{names['repeated']:,}",
     }
     return told

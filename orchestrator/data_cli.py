@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.data_sources import files_of, gathered, listed, published
-from orchestrator.options import CHECK_FAILED, AsJson, BatchKey, LabelKey, print_json
+from orchestrator.data_sources import files_of, listed, published, to_check
+from orchestrator.options import (
+    BAD_INPUT,
+    CHECK_FAILED,
+    AsJson,
+    BatchKey,
+    CountsLayer,
+    LabelKey,
+    Labels,
+    LibrarySize,
+    MinCells,
+    ValuesOption,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from trainables.downloads import Progress
@@ -82,30 +94,76 @@ def check(
     name_or_file: Annotated[str, typer.Argument(help="A data set's name, or your own file.")],
     label_key: LabelKey = None,
     batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
+    task: Annotated[str, typer.Option(help="The task that the cells are meant for.")] = "annotation",
     out: Annotated[
         Path | None, typer.Option(help="The page with plots.", show_default="card-NAME.html")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the data card of cells, compare them with the literature, and write a page with plots.
+    """Prepare cells as a run would, print their data card, and write a page with plots.
+
+    Exits with 2, and one sentence, where a run would refuse the cells; with 3 where a data set of
+    the literature is not as published.
 
     [dim]gauntlet data check pbmc68k_reduced[/dim]
     [dim]gauntlet data check mine.h5ad --label-key celltype --batch-key donor[/dim]
     """
     from analysis.data_card import data_card
-    from trainables.inspection import inspect
 
-    cells, name, keys, declared, wrong = gathered(name_or_file, label_key, batch_key)
-    card = inspect(cells, name, *keys)
-    page = out or Path(f"card-{name}.html")
+    options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
+    checked = to_check(name_or_file, options, task)
+    card = {**checked.card, "mismatches": checked.mismatches, "refused": checked.refused}
+    page = out or Path(f"card-{card['name']}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
-    data_card(card, page, mismatches=wrong, declared=declared)
+    data_card(card, page, mismatches=checked.wrong, declared=checked.declared)
     if as_json:
-        print_json({**card, "mismatches": wrong, "page": str(page)})
+        print_json({**card, "page": str(page)})
     else:
-        say_card(card, wrong, page)
-    if wrong:
+        say_card(card, checked.wrong, page)
+    if checked.refused:
+        typer.secho(f"gauntlet: {checked.refused}", fg="red", err=True)
+        raise typer.Exit(BAD_INPUT)
+    if checked.mismatches:
         raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def prepare(
+    file: Annotated[Path, typer.Argument(help="Your own cells.")],
+    out: Annotated[Path, typer.Option(help="The .h5ad file to write.")],
+    label_key: LabelKey = None,
+    batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
+) -> None:
+    """Write the cells of a file exactly as every model will see them, so that you can look.
+
+    [dim]gauntlet data prepare mine.h5ad --label-key celltype --out prepared.h5ad[/dim]
+    """
+    from orchestrator.data_sources import prepared
+    from trainables.cells import decision
+    from trainables.export import write_h5ad
+    from trainables.userdata import UserFile
+
+    source: Any = UserFile(
+        file, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with prepared(source, out.parent) as cells:
+        write_h5ad(cells, out)
+        taken = decision(cells)
+    typer.echo(taken.sentence)
+    for note in taken.notes:
+        typer.echo(f"note  {note}")
+    typer.echo(f"{out}: {cells.n_obs:,} cells x {cells.n_vars:,} genes")
 
 
 def shown(value: Any) -> Any:
@@ -134,10 +192,10 @@ def say_card(card: dict[str, Any], wrong: list[str], page: Path) -> None:
     from orchestrator import show
 
     for sentence in wrong:
-        show.console.print(f"[red]not as published[/red] {escape(sentence)}", highlight=False)
-    for sentence in card["warnings"]:
+        show.console.print(f"[red]wrong[/red] {escape(sentence)}", highlight=False)
+    for sentence in card["warnings"] + card["notes"]:
         show.console.print(f"[yellow]note[/yellow] {escape(sentence)}", highlight=False)
-    if not wrong and not card["warnings"]:
+    if not wrong and not card["warnings"] and not card["notes"]:
         show.console.print("[green]nothing to worry about was found[/green]")
     show.facts(card["name"], facts(card))
     for what in ("labels", "batches"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,15 +13,21 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from trainables.matrices import Damaged, map_csr
+from trainables.intake.decision import Decision
+from trainables.intake.taking import take
+from trainables.matrices import map_csr, undamaged
 from trainables.preparing import write_cells
 from trainables.protocols import Cells, Dataset
 from trainables.store import Store
 
 
 def recipe(dataset_sha256: str) -> dict[str, Any]:
-    """What decides a prepared data set: the source's content and how we prepare."""
-    return {"artifact": "cells", "version": 2, "sha256": dataset_sha256}
+    """What decides a prepared data set: the source's content and how we prepare.
+
+    `version` is part of every trial's id and goes up when prepared values change; `layout` goes up
+    when only the files do.
+    """
+    return {"artifact": "cells", "version": 2, "layout": 1, "sha256": dataset_sha256}
 
 
 def prepare(dataset: Dataset, store: Store) -> Path:
@@ -32,17 +39,20 @@ def prepare(dataset: Dataset, store: Store) -> Path:
     """
 
     def make(draft: Path) -> None:
-        try:
-            write_cells(dataset.read(), dataset.name, dataset.sha256, draft)
-        except (Damaged, OSError) as error:
-            if getattr(error, "errno", None):  # a full disk is no matter of the data set's
-                raise
-            raise ValueError(
-                f"{dataset.name}: its matrix cannot be read, so the file is damaged or was cut"
-                f" short ({' '.join(str(error).split())}); write it again"
-            ) from error
+        with undamaged(dataset.name):
+            source = dataset.read()
+            intake = getattr(dataset, "intake", None)  # a user's file is decided on for its id
+            if intake is None:
+                options = getattr(dataset, "options", None)
+                intake = take(source, dataset.name, options, draft)
+            write_cells(source, intake, dataset.name, dataset.sha256, draft)
 
     return store.get(recipe(dataset.sha256), make)
+
+
+def decision(cells: Cells) -> Decision:
+    """The decision of the intake on prepared cells."""
+    return Decision.from_dict(cells.uns["gauntlet"]["intake"])
 
 
 def new_cells(**parts: Any) -> Cells:
@@ -60,7 +70,8 @@ def open_cells(folder: Path) -> Cells:
     obs = pd.DataFrame(names.uns.pop("obs"), index=pd.Index(lines))
     shape = (len(obs), names.n_vars)
     about = names.uns["gauntlet"] = dict(names.uns["gauntlet"])
-    about["notes"] = list(about["notes"])
+    about["intake"] = json.loads(about["intake"])
+    about["notes"] = about["intake"]["notes"]
     kept = ["counts"] if about["has_counts"] else []
     layers = {name: map_csr(folder, name, shape) for name in kept}
     return new_cells(
@@ -109,7 +120,7 @@ def viewed(cells: Cells, index: np.ndarray) -> Cells:
 
 def shown(cells: Cells, index: np.ndarray | None) -> Cells:
     """All cells without their train and test marks, and with the labels of some rows or none."""
-    columns = {key: cells.obs[key].array for key in cells.obs if key not in ("cell_type", "split")}
+    columns = {key: cells.obs[key].array for key in cells.obs if key not in ("cell_type", "split", "copy_of")}
     if index is not None and "cell_type" in cells.obs:
         known = pd.Categorical(cells.obs["cell_type"])
         codes = np.full_like(known.codes, -1)
@@ -124,6 +135,11 @@ def words(cells: Cells, key: str) -> np.ndarray:
     """A column of `obs` as an array of strings, "nan" where it says nothing."""
     column = pd.Categorical(cells.obs[key])
     return np.append(column.categories.astype(str).to_numpy(object), "nan")[column.codes]
+
+
+def copies(cells: Cells) -> np.ndarray | None:
+    """For each cell the number of the first cell of the very same values; None without copies."""
+    return cells.obs["copy_of"].to_numpy() if "copy_of" in cells.obs else None
 
 
 def blocks(cells: Cells, size: int = 4096) -> Iterator[Cells]:

@@ -23,11 +23,9 @@ def warnings(card: dict[str, Any]) -> list[str]:
 
 
 def warnings_of_values(card: dict[str, Any]) -> Iterator[str]:
-    kind, where = card["values"], card["values_from"]
-    if kind == "log-normalised":
-        yield f"{where} is logged and there are no raw counts: models that want counts cannot run"
-    elif kind != "counts":
-        yield f"{where} holds {kind} values: give raw counts or log-normalised ones"
+    kind, where = card["values"]["kind"], card["values"]["source"]
+    if kind != "counts":
+        yield f"{where} holds no raw counts and no layer does: models that want counts cannot run"
     median = card["library_size"]["median"]
     if kind == "counts" and median < SHALLOW:
         yield f"shallow: half of the cells have fewer than {median:,.0f} counts"
@@ -40,7 +38,7 @@ def warnings_of_labels(card: dict[str, Any]) -> Iterator[str]:
         yield "there are no cell types, so nothing can be annotated or scored by type"
         return
     if card["unlabelled"]:
-        yield f"{card['unlabelled']:,} cells have no label and would be left out"
+        yield f"{card['unlabelled']:,} cells have no usable label and are left out"
     tiny = {name: n for name, n in card["labels"].items() if n < TINY}
     if tiny:
         named = ", ".join(f"{name} ({n})" for name, n in list(tiny.items())[:5])
@@ -74,8 +72,8 @@ def warnings_of_duplicates(card: dict[str, Any]) -> Iterator[str]:
     if found["cells"]:
         other = f", {found['other_label']} under another label" if found["other_label"] else ""
         yield (
-            f"{found['cells']:,} cells repeat another cell exactly{other}: a split may put one into"
-            " training and one into test"
+            f"{found['cells']:,} cells repeat another cell exactly{other}: a split keeps them"
+            " together"
         )
     near = card["near_duplicates"]
     if near and near["cells"]:

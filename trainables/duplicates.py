@@ -10,8 +10,35 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from trainables.matrices import forget, mapped_blocks
+
 NEAR = 0.9999
 """Cosine of two log-normalised profiles above which we call them near-duplicates."""
+
+
+def row_hashes(values: sparse.csr_matrix) -> np.ndarray:
+    """Hash of each row's columns and values, as int64; 0 for rows without any.
+
+    Indices must be sorted and zeros not stored.
+    """
+    found = np.zeros(values.shape[0], dtype=np.int64)
+    for row in range(values.shape[0]):
+        inside = slice(values.indptr[row], values.indptr[row + 1])
+        if inside.start < inside.stop:
+            key = hashlib.blake2b(values.indices[inside].astype(np.int64).tobytes(), digest_size=8)
+            key.update(values.data[inside].astype(np.float64).tobytes())
+            found[row] = int.from_bytes(key.digest(), "little", signed=True)
+    return found
+
+
+def first_copies(hashes: np.ndarray) -> np.ndarray:
+    """For each cell the first cell with the same hash; -1 for empty cells.
+
+    >>> first_copies(np.array([7, 9, 7, 0])).tolist()
+    [0, 1, 0, -1]
+    """
+    _, first, number = np.unique(hashes, return_index=True, return_inverse=True)
+    return np.where(hashes == 0, -1, first[number])
 
 
 def originals(values: sparse.csr_matrix) -> np.ndarray:
@@ -20,15 +47,7 @@ def originals(values: sparse.csr_matrix) -> np.ndarray:
     >>> originals(sparse.csr_matrix([[1, 0], [0, 2], [1, 0], [0, 0]])).tolist()
     [0, 1, 0, -1]
     """
-    first: dict[bytes, int] = {}
-    found = np.full(values.shape[0], -1)
-    for row in range(values.shape[0]):
-        inside = slice(values.indptr[row], values.indptr[row + 1])
-        if inside.start < inside.stop:
-            key = hashlib.blake2b(values.indices[inside].tobytes(), digest_size=16)
-            key.update(values.data[inside].tobytes())
-            found[row] = first.setdefault(key.digest(), row)
-    return found
+    return first_copies(row_hashes(values))
 
 
 def exact_duplicates(original: np.ndarray, labels: pd.Series | None) -> dict[str, Any]:
@@ -42,24 +61,27 @@ def exact_duplicates(original: np.ndarray, labels: pd.Series | None) -> dict[str
 
 
 def near_duplicates(
-    rows: sparse.csr_matrix,
+    values: sparse.csr_matrix,
     original: np.ndarray,
     labels: pd.Series | None,
     threshold: float = NEAR,
 ) -> dict[str, Any]:
     """Cells whose profile has a cosine above `threshold` with an earlier one's, but is not equal.
 
-    `rows` have length one; exact repeats are left out. A random projection to 64 dimensions
-    nominates pairs and the full profiles decide: what is reported is exact, and about one pair in
-    a million is missed.
+    Exact repeats are left out. A random projection to 64 dimensions nominates pairs and the full
+    profiles decide: what is reported is exact, and about one pair in a million is missed.
     """
     pairs = []
     alone = np.flatnonzero(original == np.arange(len(original)))
-    for a, b in nominated(rows[alone], threshold):
+    points, lengths = projected(values)
+    for a, b in nominated(points[alone], threshold):
         a, b = alone[a], alone[b]
-        cosine = np.asarray(rows[a].multiply(rows[b]).sum(axis=1)).ravel()
-        close = cosine > threshold
-        pairs += [(int(min(p)), int(max(p))) for p in zip(a[close], b[close], strict=True)]
+        for some in range(0, len(a), 2048):
+            i, j = a[some : some + 2048], b[some : some + 2048]
+            cosine = np.asarray(values[i].multiply(values[j]).sum(axis=1)).ravel()
+            close = cosine / (lengths[i] * lengths[j]) > threshold
+            pairs += [(int(min(p)), int(max(p))) for p in zip(i[close], j[close], strict=True)]
+            forget(values)
     pairs.sort()
     return {
         "threshold": threshold,
@@ -69,17 +91,29 @@ def near_duplicates(
     }
 
 
+def projected(values: sparse.csr_matrix, dimensions: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Each row, brought to length one, in a random projection; and its length before."""
+    rng = np.random.default_rng(0)
+    directions = rng.standard_normal((values.shape[1], dimensions)).astype(np.float32)
+    points, lengths = [], []
+    for block in mapped_blocks(values):
+        squares = np.asarray(block.multiply(block).sum(axis=1), dtype=np.float64).ravel()
+        length = np.maximum(np.sqrt(squares), 1e-12)
+        points.append((block @ directions) / length[:, None])
+        lengths.append(length)
+    joined = np.concatenate(points).astype(np.float32) / np.float32(np.sqrt(dimensions))
+    return joined, np.concatenate(lengths)
+
+
 def nominated(
-    rows: sparse.csr_matrix, threshold: float, dimensions: int = 64, block: int = 2048
+    points: np.ndarray, threshold: float, block: int = 2048
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of rows close in a random projection, block by block.
+    """Pairs of rows that are close in a random projection (see `projected`), block by block.
 
     Rows are sorted along one direction in which close ones cannot be far apart, so that each
     block meets its neighbourhood only, and no n x n matrix ever exists.
     """
-    rng = np.random.default_rng(0)
-    directions = rng.standard_normal((rows.shape[1], dimensions)).astype(np.float32)
-    points = np.asarray(rows @ directions, dtype=np.float32) / np.float32(np.sqrt(dimensions))
+    dimensions = points.shape[1]
     reach = float(np.sqrt(2 * (1 - threshold)))  # how far apart such profiles are at most
     # along one Gaussian direction a distance grows by N(0, 1): six of them miss one in 1e8
     order = np.argsort(points[:, 0])

@@ -1,118 +1,81 @@
-"""What one should know of cells before trusting a number that was computed on them."""
+"""Data card of prepared cells: what to know of them before trusting a number."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from trainables.cells import decision
 from trainables.concerns import warnings
-from trainables.duplicates import exact_duplicates, near_duplicates, originals
-from trainables.preparing import LOG_CEILING
+from trainables.duplicates import exact_duplicates, near_duplicates
+from trainables.intake.genes import ENSEMBL, matching
+from trainables.matrices import mapped_blocks
+from trainables.protocols import Cells
 
-ENSEMBL = re.compile(r"ENS[A-Z]{0,4}G\d{11}(\.\d+)?$")
 
+def inspect(cells: Cells, name: str) -> dict[str, Any]:
+    """The data card of prepared cells, as plain values.
 
-def inspect(
-    cells: Any, name: str, label_key: str | None = None, batch_key: str | None = None
-) -> dict[str, Any]:
-    """The data card of an AnnData, as plain values.
-
-    `label_key` and `batch_key` are columns of `obs`, or None where there is no such thing. Raises
-    ValueError when there are no cells, no genes or no numbers.
+    Matrices are read in blocks: memory does not grow with the number of values.
     """
-    if cells.X is None or 0 in cells.shape:
-        raise ValueError(
-            f"{name}: the matrix is empty ({cells.n_obs} cells x {cells.n_vars} genes)"
-        )
-    values, where = expression(cells)
-    kind = kind_of(values)
-    labels = categories(cells.obs[label_key]) if label_key else None
-    batches = categories(cells.obs[batch_key]) if batch_key else None
-    library = np.asarray(values.sum(axis=1)).ravel()
+    taken = decision(cells)
+    labels, batches = column(cells, "cell_type"), column(cells, "batch")
+    values = cells.layers["counts"] if "counts" in cells.layers else cells.X
+    totals, largest, ever = sums(values)
     detected = np.diff(values.indptr)
-    original = originals(values)
+    first = np.arange(cells.n_obs)
+    if "copy_of" in cells.obs:
+        first = cells.obs["copy_of"].to_numpy()
+    first = np.where(detected == 0, -1, first)
     card: dict[str, Any] = {
         "name": name,
         "cells": int(cells.n_obs),
         "genes": int(cells.n_vars),
-        "values": kind,
-        "values_from": where,
+        "values": asdict(taken.values),
+        "decision": taken.sentence,
+        "species": taken.species,
         "nonzero": float(values.nnz / (cells.n_obs * cells.n_vars)),
-        "largest": float(values.data.max(initial=0.0)),
-        "library_size": spread(library),
+        "largest": largest,
+        "library_size": spread(totals),
         "genes_per_cell": spread(detected),
         "cells_without_counts": int((detected == 0).sum()),
-        "genes_without_counts": int(cells.n_vars - len(np.unique(values.indices))),
-        "label_key": label_key,
+        "genes_without_counts": int(cells.n_vars - ever.sum()),
+        "label_key": None if labels is None else taken.label_key or "cell_type",
         "labels": None if labels is None else sizes(labels),
-        "unlabelled": 0 if labels is None else int(labels.isna().sum()),
-        "batch_key": batch_key,
+        "unlabelled": taken.cells_left_out,
+        "batch_key": None if batches is None else taken.batch_key or "batch",
         "batches": None if batches is None else sizes(batches),
         "confounding": None,
         "gene_names": gene_names(cells.var_names),
-        "exact_duplicates": exact_duplicates(original, labels),
-        "near_duplicates": None,
-        "notes": [str(note) for note in cells.uns.get("notes", [])],
+        "exact_duplicates": exact_duplicates(first, labels),
+        "near_duplicates": near_duplicates(cells.X, first, labels),
+        "notes": list(taken.notes),
     }
     if labels is not None and batches is not None:
         card["confounding"] = confounding(labels, batches)
-    if kind in ("counts", "log-normalised"):
-        card["near_duplicates"] = near_duplicates(profiles(values, kind), original, labels)
     return card | {"warnings": warnings(card)}
 
 
-# ---- values -----------------------------------------------------------------------------------
+def column(cells: Cells, key: str) -> pd.Series | None:
+    """A column of `obs` as text, or None where there is none."""
+    if key not in cells.obs:
+        return None
+    return cells.obs[key].astype(str).reset_index(drop=True)
 
 
-def expression(cells: Any) -> tuple[sparse.csr_matrix, str]:
-    """The matrix to look at and where it is: raw counts where there are any, else X."""
-    if "counts" in cells.layers:
-        return csr(cells.layers["counts"]), "layers['counts']"
-    values = csr(cells.X)
-    if cells.raw is not None and list(cells.raw.var_names) == list(cells.var_names):
-        raw = csr(cells.raw.X)
-        if kind_of(values) != "counts" and kind_of(raw) == "counts":
-            return raw, "raw.X"
-    return values, "X"
-
-
-def csr(values: Any) -> sparse.csr_matrix:
-    """Any matrix as CSR without stored zeros; the caller's own stays as it is."""
-    matrix = sparse.csr_matrix(values, copy=True)
-    if not np.issubdtype(matrix.dtype, np.number):
-        raise ValueError(f"the matrix holds {matrix.dtype} values; it must hold numbers")
-    matrix.sum_duplicates()
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def kind_of(values: sparse.csr_matrix) -> str:
-    """What a matrix holds, in a word or two."""
-    data = values.data
-    if not data.size:
-        return "nothing but zeros"
-    if not np.isfinite(data).all():
-        return "NaN or infinite values"
-    if data.min() < 0:
-        return "scaled"
-    if np.array_equal(data, np.round(data)):
-        return "counts"
-    return "log-normalised" if data.max() <= LOG_CEILING else "neither counts nor logged"
-
-
-def profiles(values: sparse.csr_matrix, kind: str) -> sparse.csr_matrix:
-    """log1p of counts scaled to 1e4 a cell, at length one; logged values as they are."""
-    logged = values.astype(np.float32)
-    if kind == "counts":
-        library = np.maximum(np.asarray(values.sum(axis=1)).ravel(), 1)
-        logged.data = np.log1p(logged.data * np.repeat(1e4 / library, np.diff(values.indptr)))
-    norms = np.sqrt(np.asarray(logged.multiply(logged).sum(axis=1)).ravel())
-    logged.data = logged.data / np.repeat(np.maximum(norms, 1e-12), np.diff(logged.indptr))
-    return logged.astype(np.float32)
+def sums(values: sparse.csr_matrix) -> tuple[np.ndarray, float, np.ndarray]:
+    """Sum of each cell, the largest value, and a mask of the genes that occur in any cell."""
+    totals, largest = [], 0.0
+    ever = np.zeros(values.shape[1], dtype=bool)
+    for block in mapped_blocks(values):
+        totals.append(np.asarray(block.sum(axis=1)).ravel())
+        largest = max(largest, float(block.data.max(initial=0.0)))
+        ever[block.indices] = True
+    return np.concatenate(totals), largest, ever
 
 
 def spread(numbers: np.ndarray) -> dict[str, Any]:
@@ -128,13 +91,6 @@ def spread(numbers: np.ndarray) -> dict[str, Any]:
 
 
 # ---- labels and batches -----------------------------------------------------------------------
-
-
-def categories(column: pd.Series) -> pd.Series:
-    """A column as text, with nothing where it is empty."""
-    text = column.astype(object).where(column.notna(), None)
-    text = text.map(lambda value: None if value is None else str(value).strip())
-    return text.where(text.map(lambda value: bool(value)), None).reset_index(drop=True)
 
 
 def sizes(column: pd.Series) -> dict[str, int]:
@@ -178,7 +134,7 @@ def cramers_v(table: np.ndarray) -> float | None:
 def gene_names(names: pd.Index) -> dict[str, Any]:
     """What genes are called, and which names occur twice."""
     text = [str(name) for name in names]
-    ensembl = sum(bool(ENSEMBL.match(name)) for name in text)
+    ensembl = int(matching(np.array(text, dtype=object), ENSEMBL).sum())
     share = ensembl / len(text)
     repeated = pd.Index(text)[pd.Index(text).duplicated()].unique()
     kind = "Ensembl ids" if share > 0.9 else "symbols" if share < 0.1 else "mixed"

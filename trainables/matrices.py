@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -18,46 +19,25 @@ BLOCK = 2**22
 WIDEST_INT32 = 2**31 - 1
 
 
-@dataclass
-class Survey:
-    """What is known of the stored values of a matrix after they went by."""
-
-    count: int = 0
-    """Values that are not zero."""
-    broken: int = 0
-    """Values that are NaN or infinite."""
-    smallest: float = 0.0
-    largest: float = 0.0
-    whole: bool = True
-    """Whether every value is a whole number."""
-
-    def see(self, values: np.ndarray) -> None:
-        """Take some more values into account."""
-        fine = np.isfinite(values)
-        self.broken += values.size - int(fine.sum())
-        self.count += int(np.count_nonzero(values))
-        values = values[fine]
-        if values.size:
-            self.smallest = min(self.smallest, float(values.min()))
-            self.largest = max(self.largest, float(values.max()))
-            self.whole = self.whole and bool(np.all(values == np.round(values)))
-
-
 class Damaged(Exception):
     """A sparse matrix whose parts do not fit together."""
 
 
-def surveyed(matrix: Any) -> Survey:
-    """A look at every value, in the order in which they lie."""
-    seen = Survey()
-    stored = matrix  # dense
-    if sparse.issparse(matrix):
-        stored = cast(Any, matrix).data
-    elif hasattr(matrix, "group"):
-        stored = matrix.group["data"]
-    for part in parts(stored.shape[0], int(np.prod(stored.shape[1:]))):
-        seen.see(np.asarray(stored[part]))
-    return seen
+@contextmanager
+def undamaged(name: str) -> Iterator[None]:
+    """Turn what a library raises for a damaged matrix into one sentence, a ValueError.
+
+    A full disk is no matter of the data set's and passes as it is.
+    """
+    try:
+        yield
+    except (Damaged, OSError) as error:
+        if getattr(error, "errno", None):
+            raise
+        raise ValueError(
+            f"{name}: its matrix cannot be read, so the file is damaged or was cut"
+            f" short ({' '.join(str(error).split())}); write it again"
+        ) from error
 
 
 def kept_blocks(matrix: Any, kept: np.ndarray, scratch: Path) -> Iterator[sparse.csr_matrix]:
@@ -84,6 +64,8 @@ def row_blocks(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
         else (matrix[part] for part in parts(matrix.shape[0], matrix.shape[1]))
     )
     for block in blocks:
+        if block.dtype == np.float16:  # which scipy does not know
+            block = np.asarray(block, dtype=np.float32)
         rows = sparse.csr_matrix(block, copy=True)
         check_parts(rows)
         rows.sum_duplicates()
@@ -174,34 +156,26 @@ class Growing:
         self.file.close()
 
 
-def write_csr(
-    matrix: Any, kept: np.ndarray, folder: Path, values: str
-) -> tuple[Survey, np.ndarray]:
-    """The kept rows as `indptr.npy`, `indices.npy` and `VALUES.npy`, and each row's sum.
+def write_csr(blocks: Iterable[sparse.csr_matrix], folder: Path, values: str) -> None:
+    """Write rows as `VALUES.npy`, `indices.npy` and `indptr.npy`, as they come.
 
-    Values are float32. Both index arrays are int32, or int64 where int32 cannot count the values:
-    scipy wants the two alike, and would copy one of them whenever a matrix is opened.
+    Indices are int64 only where int32 is too narrow. Memory does not grow with the number of rows.
     """
-    seen, lengths, sums = Survey(), [], []
+    lengths = []
     with (
         Growing(folder / f"{values}.npy", np.float32) as data,
         Growing(folder / "indices.npy", np.int32) as indices,
     ):
-        for block in kept_blocks(matrix, kept, folder):
-            seen.see(block.data)
+        for block in blocks:
             data.append(block.data)
             indices.append(block.indices)
-            counts = np.diff(block.indptr)
-            lengths.append(counts)
-            of_row = np.repeat(np.arange(len(counts)), counts)
-            sums.append(np.bincount(of_row, weights=block.data, minlength=len(counts)))
+            lengths.append(np.diff(block.indptr))
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
     if indptr[-1] > WIDEST_INT32:
         changed(folder, "indices", "indices", parts(int(indptr[-1]), 1), np.int64)
     else:
         indptr = indptr.astype(np.int32)
     np.save(folder / "indptr.npy", indptr)
-    return seen, np.concatenate(sums)
 
 
 def changed(
@@ -237,6 +211,24 @@ def map_csr(folder: Path, values: str, shape: tuple[int, int]) -> sparse.csr_mat
     matrix.has_sorted_indices = True  # else scipy reads every index to find out
     matrix.has_canonical_format = True
     return matrix
+
+
+def mapped_blocks(matrix: sparse.csr_matrix) -> Iterator[sparse.csr_matrix]:
+    """Consecutive rows of a matrix of `map_csr`, copied; its pages do not stay in memory."""
+    width = int(matrix.nnz // max(1, matrix.shape[0])) + 1
+    for part in parts(matrix.shape[0], width):
+        yield matrix[part]
+        forget(matrix)
+
+
+def forget(matrix: sparse.csr_matrix) -> None:
+    """Give back the memory of those pages of a mapped matrix that were read."""
+    for array in (matrix.data, matrix.indices):
+        base: Any = array
+        while base is not None and not isinstance(base, mmap.mmap):
+            base = getattr(base, "base", None)
+        if base is not None and hasattr(base, "madvise"):
+            base.madvise(mmap.MADV_DONTNEED)
 
 
 def new_array(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap:

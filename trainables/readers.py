@@ -12,8 +12,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from trainables.matrices import surveyed
-
 read_elem: Any = ad.io.read_elem
 WRITE_IT = "write it again with adata.write_h5ad()"
 
@@ -21,8 +19,7 @@ WRITE_IT = "write it again with adata.write_h5ad()"
 def read(path: Path, texts: frozenset[str] = frozenset()) -> Any:
     """The cells of a file or folder; `texts` names columns of a table that are not genes.
 
-    X and `layers["counts"]` of an .h5ad or .zarr are left in the file; raw counts that wait in
-    `.raw`, under the same genes, become the layer. Raises LookupError where nothing is there and
+    Matrices of an .h5ad or .zarr (X, layers, .raw) are left in the file. Raises LookupError where nothing is there and
     ValueError, in one sentence that names the file, for what cannot be read.
     """
     kind = kind_of(path)
@@ -84,8 +81,6 @@ def h5ad(path: Path) -> Any:
     if isinstance(file.get("obs"), h5py.Dataset):
         with readable(path, ".h5ad file", broken):
             cells = ad.read_h5ad(path)
-        if cells.raw is not None:
-            add_counts(cells, cells.raw.X, cells.raw.var_names)
         return cells
     return stored(file, path, ".h5ad file", broken)
 
@@ -110,23 +105,40 @@ def stored(group: Any, path: Path, what: str, broken: str) -> Any:
         )
     with readable(path, what, broken):
         obs, var = (read_elem(group[part]) for part in ("obs", "var"))
-        found = {"X": matrix(group["X"])} if "X" in group else {}
-        if "layers" in group and "counts" in group["layers"]:
-            found["layers['counts']"] = matrix(group["layers"]["counts"])
-    for where, values in found.items():
+        x = matrix(group["X"]) if is_matrix(group.get("X")) else None
+        layers = {
+            name: matrix(group["layers"][name])
+            for name in group.get("layers", ())
+            if is_matrix(group["layers"][name])
+        }
+        raw = stored_raw(group)
+        uns = {"log1p": read_elem(group["uns"]["log1p"])} if "log1p" in group.get("uns", ()) else {}
+    found = {"X": x} if x is not None else {}
+    for where, values in (found | {f"layers[{k!r}]": v for k, v in layers.items()}).items():
         if values.shape != (len(obs), len(var)):
             raise ValueError(
                 f"{path.name}: {where} is {' x '.join(map(str, values.shape))}, but obs names"
                 f" {len(obs)} cells and var {len(var)} genes; {WRITE_IT}"
             )
     with readable(path, what, broken):
-        cells = ad.AnnData(X=found.pop("X", None), obs=obs, var=var)
-        if found:
-            cells.layers["counts"] = found.popitem()[1]
-        elif "raw" in group and "X" in group["raw"]:
-            names = read_elem(group["raw"]["var"]).index
-            add_counts(cells, matrix(group["raw"]["X"]), names)
-    return cells
+        return ad.AnnData(X=x, obs=obs, var=var, layers=layers, uns=uns, raw=raw)
+
+
+def stored_raw(group: Any) -> dict[str, Any] | None:
+    """Matrix and genes of `.raw`, left where they are; None where there are none of these cells."""
+    raw = group.get("raw")
+    if raw is None or not hasattr(raw, "keys") or not is_matrix(raw.get("X")) or "var" not in raw:
+        return None
+    return {"X": matrix(raw["X"]), "var": read_elem(raw["var"])}
+
+
+def is_matrix(element: Any) -> bool:
+    """Whether an element of a file holds a matrix, and not nothing or a table."""
+    if element is None:
+        return False
+    if hasattr(element, "keys"):
+        return any(part in element for part in ("data", "indices", "indptr"))
+    return len(getattr(element, "shape", ())) == 2
 
 
 def matrix(element: Any) -> Any:
@@ -140,14 +152,6 @@ def matrix(element: Any) -> Any:
     if ends[-1] != stored[0] or element["indices"].shape != stored or (np.diff(ends) < 0).any():
         raise ValueError("the parts of a sparse matrix do not fit together")
     return ad.io.sparse_dataset(element)
-
-
-def add_counts(cells: Any, raw: Any, genes: pd.Index) -> None:
-    """Make `.raw` the layer of counts where it has the very genes of X and whole numbers only."""
-    if list(genes) == list(cells.var_names) and "counts" not in cells.layers:
-        numbers = np.issubdtype(raw.dtype, np.number)
-        if numbers and surveyed(raw).whole:
-            cells.layers["counts"] = raw
 
 
 def loom(path: Path) -> Any:

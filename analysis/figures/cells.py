@@ -19,7 +19,7 @@ MOST = 30
 
 def depth(card: Mapping[str, Any]) -> Figure:
     """Histograms of library size and of detected genes, on logarithmic axes."""
-    total = "counts a cell" if card["values"] == "counts" else "sum of values a cell"
+    total = "counts a cell" if card["values"]["kind"] == "counts" else "sum of values a cell"
     with rc_context(RC):
         figure, axes = panels(2, 3.6, 2.1)
         shown = {total: card["library_size"], "genes found a cell": card["genes_per_cell"]}

@@ -3,7 +3,13 @@
 import pandas as pd
 import pytest
 
-from trainables.genes.symbols import ID_COLUMNS, SYMBOL_COLUMNS, named
+from trainables.intake.genes import name_genes as named
+
+SYMBOL_COLUMNS = (
+    "gene_name", "feature_name", "gene_symbol", "gene_symbols", "symbol", "gene_short_name", "Gene",
+    "Symbol", "hgnc_symbol", "gene_names", "features", "gene_symbols-0", "SYMBOL", "external_gene_name",
+)  # fmt: skip
+ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "feature_id", "ensembl", "Accession", "my ids")
 
 IDS = ["ENSG00000000003.15", "ENSG00000000005.6", "ENSG00000000419"]
 BARE = ["ENSG00000000003", "ENSG00000000005", "ENSG00000000419"]
@@ -27,10 +33,10 @@ def test_symbols_keep_ids_beside_them(column):
 def test_a_symbol_of_several_ids_names_none_of_them():
     genes = named(pd.DataFrame({"gene_name": ["TBCE", "TNMD", "TBCE"]}, index=IDS))
     assert genes.names.tolist() == [IDS[0], "TNMD", IDS[2]]
-    assert genes.notes == [
+    assert genes.notes == (
         "1 gene symbols (such as TBCE) stand for several Ensembl ids each;"
-        " these 2 genes go by their ids"
-    ]
+        " these 2 genes go by their ids",
+    )
 
 
 def test_repeated_symbols_with_ids_are_told_apart_by_these():
@@ -47,7 +53,7 @@ def test_ids_without_symbols_stay_and_are_noted():
     genes = named(pd.DataFrame(index=IDS))
     assert genes.names.tolist() == IDS
     assert genes.ids.tolist() == BARE
-    assert "gene_name" in genes.notes[0]
+    assert "no column of symbols" in genes.notes[0]
 
 
 def test_plain_names_stay_as_they_are():

@@ -158,9 +158,9 @@ def test_the_identity_is_content_and_reading(tmp_path):
 
 def test_the_identity_of_a_folder_covers_every_file(tmp_path):
     mine = tenx_folder(tmp_path)
-    before = UserFile(mine.path).sha256
+    before = UserFile(mine.path, labels=mine.labels).sha256
     (mine.path / "barcodes.tsv").write_text("\n".join(reversed(CELLS)) + "\n")
-    assert UserFile(mine.path).sha256 != before
+    assert UserFile(mine.path, labels=mine.labels).sha256 != before
 
 
 def test_small_types_are_left_out_and_named(tmp_path):
