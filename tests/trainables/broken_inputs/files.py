@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import h5py
+import pytest
+
 from tests.trainables.broken_inputs.table import broken, edited, saved, some_cells, text
 
 
