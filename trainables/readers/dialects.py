@@ -6,12 +6,14 @@ import codecs
 import csv
 import io
 import itertools
+import lzma
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from trainables.readers.kinds import decompressed
 
@@ -72,10 +74,15 @@ def encoding_of(path: Path) -> str:
 
 @contextmanager
 def lines_of(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """Yield the decompressed text of a file."""
-    stream = decompressed(path)
-    with io.TextIOWrapper(io.BufferedReader(stream), encoding) as text:  # type: ignore[arg-type]
-        yield text
+    """Yield the decompressed text of a file. Raises ValueError where its compression is broken."""
+    stream: Any = decompressed(path)
+    try:
+        with io.TextIOWrapper(io.BufferedReader(stream), encoding) as text:
+            yield text
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise ValueError(
+            f"{path.name} is damaged or was cut short; copy or download it again"
+        ) from error
 
 
 def leading(lines: IO[str]) -> tuple[int, str | None, str]:
@@ -97,7 +104,11 @@ def leading(lines: IO[str]) -> tuple[int, str | None, str]:
 
 def split(line: str, separator: str) -> list[str]:
     """Return the fields of a line, without quotes and outer blanks."""
-    return [field.strip() for field in next(csv.reader([line.rstrip("\r\n")], delimiter=separator))]
+    line = line.rstrip("\r\n")
+    try:
+        return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+    except csv.Error:  # a field longer than any name: this is not the separator
+        return [line]
 
 
 def separator_of(header: str, rows: list[str]) -> str | None:

@@ -10,7 +10,15 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from trainables.readers.kinds import COMPRESSED_ENDINGS, beginning, decompressed, kind_of, title
+from trainables.readers.kinds import (
+    COMPRESSED_ENDINGS,
+    ZARR_MARKS,
+    beginning,
+    decompressed,
+    kind_of,
+    title,
+)
+from trainables.readers.sparse_folders import matrices_below
 
 CHUNK = 2**24
 DEPTH = 6
@@ -90,18 +98,17 @@ def only_one(folder: Path, archive: Path) -> Path:
         if inside[0].is_file():
             return inside[0]
         folder = inside[0]
-    try:
-        kind_of(folder)
-    except ValueError:
-        readable = [file for file in files_below(folder) if can_be_read(file)]
-        if len(readable) == 1:
-            return readable[0]
-        names = [str(file.relative_to(folder)) for file in readable or files_below(folder)]
-        listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        raise ValueError(
-            f"{archive.name} holds {len(names)} files ({listed}); unpack it and give one of them"
-        ) from None
-    return folder
+    several = matrices_below(folder)
+    if len(several) == 1 or any((folder / mark).exists() for mark in ZARR_MARKS):
+        return folder
+    several = several or [file for file in files_below(folder) if can_be_read(file)]
+    if len(several) == 1:
+        return several[0]
+    names = [str(file.relative_to(folder)) for file in several or files_below(folder)]
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    raise ValueError(
+        f"{archive.name} holds {len(names)} files ({listed}); unpack it and give one of them"
+    )
 
 
 def is_clutter(file: Path) -> bool:

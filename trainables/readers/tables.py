@@ -129,14 +129,13 @@ def text_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     Raises ValueError for what is no table.
     """
     notes: list[str] = []
-    with readable(path, "table", "separate columns by commas (.csv) or tabs (.tsv)"):
-        try:
-            dialect = dialect_of(path)
-            frame = parsed(path, dialect)
-        except UnicodeDecodeError:
-            dialect = dialect_of(path, WESTERN)
-            frame = parsed(path, dialect)
-            notes.append(f"{path.name} is not UTF-8, so it was read as Windows-1252 (Latin-1)")
+    try:
+        dialect = dialect_of(path)
+        frame = parsed(path, dialect)
+    except UnicodeDecodeError:
+        dialect = dialect_of(path, WESTERN)
+        frame = parsed(path, dialect)
+        notes.append(f"{path.name} is not UTF-8, so it was read as Windows-1252 (Latin-1)")
     if frame.shape[0] == 0:
         raise ValueError(f"{path.name} has a header and no rows")
     if dialect.decimal == ",":
@@ -161,11 +160,21 @@ def parsed(path: Path, dialect: Dialect) -> pd.DataFrame:
             )
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=list(dialect.header))
+        except (pd.errors.ParserError, MemoryError) as error:
+            raise ValueError(f"{path.name} is not a readable table: {plain(error)}") from error
     names = list(dialect.header)
     if frame.shape[1] > len(names):
-        raise ValueError(f"rows have {frame.shape[1]} columns, and the header {len(names)}")
+        raise ValueError(
+            f"{path.name} is not a readable table: its header has {len(names)} columns, and a row"
+            f" has {frame.shape[1]}"
+        )
     frame.columns = names[: frame.shape[1]]
     return frame
+
+
+def plain(error: Exception) -> str:
+    """Return the reason of an error in one line."""
+    return " ".join(str(error).replace("Error tokenizing data. C error: ", "").split())
 
 
 def indexed(frame: pd.DataFrame, notes: list[str], path: Path) -> pd.DataFrame:
