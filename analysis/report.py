@@ -266,6 +266,8 @@ def facts(
     told: list[tuple[str, str]] = []
     for dataset, part in table.groupby("dataset"):
         told.append((f"data set {dataset}", claims.about_dataset(part)))
+        declared = manifest.get("datasets", {}).get(dataset, {})
+        told.append((f"cells of {dataset}", declared.get("cells", "")))
     trials = table["trial_id"].nunique()
     told += [
         ("split", claims.listed(table["protocol"])),

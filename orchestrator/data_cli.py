@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.data_sources import files_of, gathered, listed, published
+from orchestrator.data_sources import files_of, listed, published, to_check
 from orchestrator.options import (
+    BAD_INPUT,
     CHECK_FAILED,
     AsJson,
     BatchKey,
+    CountsLayer,
     LabelKey,
     Labels,
+    LibrarySize,
     MinCells,
+    ValuesOption,
     print_json,
 )
 
@@ -90,29 +94,41 @@ def check(
     name_or_file: Annotated[str, typer.Argument(help="A data set's name, or your own file.")],
     label_key: LabelKey = None,
     batch_key: BatchKey = None,
+    labels: Labels = None,
+    min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
+    task: Annotated[str, typer.Option(help="The task that the cells are meant for.")] = "annotation",
     out: Annotated[
         Path | None, typer.Option(help="The page with plots.", show_default="card-NAME.html")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the data card of cells, compare them with the literature, and write a page with plots.
+    """Prepare cells as a run would, print their data card, and write a page with plots.
+
+    Exits with 2, and one sentence, where a run would refuse the cells; with 3 where a data set of
+    the literature is not as published.
 
     [dim]gauntlet data check pbmc68k_reduced[/dim]
     [dim]gauntlet data check mine.h5ad --label-key celltype --batch-key donor[/dim]
     """
     from analysis.data_card import data_card
-    from trainables.inspection import inspect
 
-    cells, name, keys, declared, wrong = gathered(name_or_file, label_key, batch_key)
-    card = inspect(cells, name, *keys)
-    page = out or Path(f"card-{name}.html")
+    options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
+    checked = to_check(name_or_file, options, task)
+    card = {**checked.card, "mismatches": checked.mismatches, "refused": checked.refused}
+    page = out or Path(f"card-{card['name']}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
-    data_card(card, page, mismatches=wrong, declared=declared)
+    data_card(card, page, mismatches=checked.wrong, declared=checked.declared)
     if as_json:
-        print_json({**card, "mismatches": wrong, "page": str(page)})
+        print_json({**card, "page": str(page)})
     else:
-        say_card(card, wrong, page)
-    if wrong:
+        say_card(card, checked.wrong, page)
+    if checked.refused:
+        typer.secho(f"gauntlet: {checked.refused}", fg="red", err=True)
+        raise typer.Exit(BAD_INPUT)
+    if checked.mismatches:
         raise typer.Exit(CHECK_FAILED)
 
 
@@ -124,24 +140,28 @@ def prepare(
     batch_key: BatchKey = None,
     labels: Labels = None,
     min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
 ) -> None:
     """Write the cells of a file exactly as every model will see them, so that you can look.
 
     [dim]gauntlet data prepare mine.h5ad --label-key celltype --out prepared.h5ad[/dim]
     """
-    import tempfile
-
-    from trainables.cells import open_cells, prepare
+    from orchestrator.data_sources import prepared
+    from trainables.cells import decision
     from trainables.export import write_h5ad
-    from trainables.store import Store
     from trainables.userdata import UserFile
 
-    source = UserFile(file, label_key, batch_key, min_cells, labels)
+    source: Any = UserFile(
+        file, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-        cells = open_cells(prepare(source, Store(Path(scratch))))
+    with prepared(source, out.parent) as cells:
         write_h5ad(cells, out)
-    for note in cells.uns["gauntlet"]["notes"]:
+        taken = decision(cells)
+    typer.echo(taken.sentence)
+    for note in taken.notes:
         typer.echo(f"note  {note}")
     typer.echo(f"{out}: {cells.n_obs:,} cells x {cells.n_vars:,} genes")
 
@@ -172,10 +192,10 @@ def say_card(card: dict[str, Any], wrong: list[str], page: Path) -> None:
     from orchestrator import show
 
     for sentence in wrong:
-        show.console.print(f"[red]not as published[/red] {escape(sentence)}", highlight=False)
-    for sentence in card["warnings"]:
+        show.console.print(f"[red]wrong[/red] {escape(sentence)}", highlight=False)
+    for sentence in card["warnings"] + card["notes"]:
         show.console.print(f"[yellow]note[/yellow] {escape(sentence)}", highlight=False)
-    if not wrong and not card["warnings"]:
+    if not wrong and not card["warnings"] and not card["notes"]:
         show.console.print("[green]nothing to worry about was found[/green]")
     show.facts(card["name"], facts(card))
     for what in ("labels", "batches"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,55 +84,88 @@ def files_of(source: Any, paths: list[Path]) -> dict[str, Any]:
     }
 
 
-def gathered(
-    name_or_file: str, label_key: str | None, batch_key: str | None
-) -> tuple[Any, str, tuple[str | None, str | None], dict[str, str], list[str]]:
-    """Cells to check: they, their name, their columns, what is declared, what is wrong."""
-    from trainables import catalog, readers
-    from trainables.layouts import read_h5ad
-    from trainables.sources import Published
+@dataclass(frozen=True)
+class Checked:
+    """Data card of a file or data set, and everything that is wrong with it."""
 
+    card: dict[str, Any]
+    declared: dict[str, str]
+    """Declaration of a data set of the literature."""
+    mismatches: list[str]
+    """Sentences on differences from the literature."""
+    refused: str = ""
+    """The sentence by which a run would refuse the cells, or an empty text."""
+
+    @property
+    def wrong(self) -> list[str]:
+        """Every sentence on something that is wrong."""
+        return [*self.mismatches, *([self.refused] if self.refused else [])]
+
+
+def to_check(name_or_file: str, options: tuple[Any, ...], task: str) -> Checked:
+    """Prepare cells as a run of this task would, and look at them.
+
+    `options` are the fields of `UserFile` after its path. Raises ValueError or LookupError, in the
+    words of a run, for cells that cannot be prepared.
+    """
+    from trainables import catalog
+    from trainables.inspection import inspect
+    from trainables.sources import Published
+    from trainables.userdata import UserFile
+
+    question = catalog.task(task)
     path = Path(name_or_file)
     if path.suffix or path.exists():
-        # an .h5ad with its .raw, which the card may tell of; all else as a run would read it
-        plain = path.suffix == ".h5ad" and path.is_file()
-        cells = read_h5ad(path) if plain else readers.read(path).to_memory()
-        keys = (
-            column(cells.obs, label_key, "cell_type", "--label-key"),
-            column(cells.obs, batch_key, "batch", "--batch-key"),
-        )
-        return cells, readers.title(path), keys, {}, []
-    if label_key or batch_key:
-        raise ValueError(f"--label-key and --batch-key describe a file; {name_or_file} has its own")
-    source = catalog.dataset(name_or_file)
+        own: Any = UserFile(path, *options)
+        with prepared(own) as cells:
+            refused = ""
+            try:
+                question.check(cells)
+            except ValueError as error:
+                refused = f"{own.name}: {error}"
+            card = inspect(cells, own.name)
+        return Checked(card, {}, [], refused)
+    if any(options):
+        raise ValueError(f"options such as --label-key describe a file; {name_or_file} has its own")
+    source: Any = catalog.dataset(name_or_file)
     declared = {k: str(v) for k, v in listed(source).items() if v and k in DECLARED}
-    if not isinstance(source, Published):
-        cells = source.read()
-        return cells, source.name, own_keys(cells), declared, []
     try:
-        cells = source.open()
+        opened = Opened(source)
+        with prepared(opened) as cells:
+            card = inspect(cells, source.name)
     except ValueError as error:  # the files are here, but are not what they were or should be
         typer.secho(f"gauntlet: {error}", fg="red", err=True)
         raise typer.Exit(CHECK_FAILED) from error
-    wrong = [sentence for name, sentence in source.mismatches(cells) if name not in source.inferred]
-    return cells, source.name, own_keys(cells), declared, wrong
+    if not isinstance(source, Published):
+        return Checked(card, declared, [])
+    return Checked(card, declared, opened.mismatches)
 
 
-def own_keys(cells: Any) -> tuple[str | None, str | None]:
-    """The columns under the names that the rest of Gauntlet knows."""
-    label, batch = (key if key in cells.obs else None for key in ("cell_type", "batch"))
-    return label, batch
+@dataclass
+class Opened:
+    """A data set whose differences from the literature are listed instead of refused."""
+
+    source: Any
+    mismatches: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.source, name)
+
+    def read(self) -> Any:
+        """The cells, whether or not they are as published."""
+        if not hasattr(self.source, "mismatches"):
+            return self.source.read()
+        cells = self.source.open()
+        found = self.source.mismatches(cells)
+        self.mismatches = [words for name, words in found if name not in self.source.inferred]
+        return cells
 
 
-def column(obs: Any, key: str | None, usual: str, option: str) -> str | None:
-    """The column asked for, or the usual one where it is there.
+@contextmanager
+def prepared(source: Any, scratch: Path | None = None) -> Iterator[Any]:
+    """Cells of a data set, prepared as a run prepares them, for as long as the context lasts."""
+    from trainables.cells import open_cells, prepare
+    from trainables.store import Store
 
-    Raises LookupError, with the nearest names, for a column that is not there.
-    """
-    from trainables.catalog import unknown
-
-    if key is None:
-        return usual if usual in obs else None
-    if key not in obs:
-        raise LookupError(unknown(f"obs column for {option}", key, list(map(str, obs.columns))))
-    return key
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        yield open_cells(prepare(source, Store(Path(folder))))

@@ -57,6 +57,27 @@ Labels = Annotated[
     Path | None,
     typer.Option(help="A .csv or .tsv of labels: names of cells first, columns join obs."),
 ]
+CountsLayer = Annotated[
+    str | None,
+    typer.Option(
+        help="Where counts are: the name of a layer, raw (.raw) or X.", show_default="found"
+    ),
+]
+ValuesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--values",
+        help="Kind of values that cannot be recognised: counts, lognorm (ln of 1 + counts per"
+        " 10,000) or linear (scaled, not logged).",
+        show_default="found",
+    ),
+]
+LibrarySize = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of obs with the total counts of each cell.", show_default="sum of its counts"
+    ),
+]
 MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]
 TrackingUri = Annotated[
     str | None,

@@ -19,9 +19,11 @@ from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
 from orchestrator.manifests import manifests
 from orchestrator.records import Ledger, Record, now
-from orchestrator.storage import opened
+from orchestrator.storage import opened, store
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
+from trainables.cells import decision, open_cells, recipe
+from trainables.intake.decision import Decision
 from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
 from trainables.trial import Trial
@@ -58,6 +60,7 @@ class Plan:
             "to_run": len(self.to_run),
             "models": dict(Counter(trial.shown for trial in self.trials)),
             "datasets": sorted({trial.dataset for trial in self.trials}),
+            **({"cells": cells} if (cells := self.cells()) else {}),
             "fractions": sorted({trial.fraction for trial in self.trials}),
             "seeds": sorted({trial.seed for trial in self.trials}),
             "stages": len(stages(self.trials)),
@@ -66,6 +69,19 @@ class Plan:
             **({"search": self.search()} if self.sweep.search else {}),
             **({"environments": apart} if (apart := self.environments()) else {}),
         }
+
+    def cells(self) -> dict[str, str]:
+        """One line a data set on its cells, as the intake decided, where that is known already."""
+        decisions = {name: self.decision(source) for name, source in self.sources().items()}
+        return {name: taken.sentence for name, taken in decisions.items() if taken is not None}
+
+    def decision(self, source: Dataset) -> Decision | None:
+        """The intake's decision on a data set; None where it was not prepared yet."""
+        own = getattr(source, "intake", None)  # a user's file is decided on for its id
+        if own is not None:
+            return own.decision
+        home = store(self.storage).home(recipe(source.sha256))
+        return decision(open_cells(home)) if home.exists() else None
 
     def environments(self) -> dict[str, list[str]]:
         """The arms that run in an environment of their own, and the packages it is made from."""
@@ -145,7 +161,7 @@ class Plan:
 
     def manifest(self) -> dict[str, Any]:
         """What is fixed before the first trial, the comparisons included."""
-        sources = self.sources().values()
+        sources, cells = self.sources().values(), self.cells()
         cards = {arm: catalog.card(model_of(arm)) for arm in self.sweep.models}
         return {
             "sweep": self.sweep.name,
@@ -159,6 +175,7 @@ class Plan:
             "datasets": {
                 s.name: {
                     "sha256": s.sha256,
+                    "cells": cells.get(s.name, ""),
                     "summary": s.summary,
                     "citation": getattr(s, "citation", ""),
                     "licence": getattr(s, "licence", ""),

@@ -9,7 +9,7 @@ from orchestrator.planning import Plan
 from orchestrator.records import Ledger
 from orchestrator.storage import store
 from orchestrator.version import code_version
-from trainables.cells import open_cells, prepare
+from trainables.cells import decision, open_cells, prepare
 from trainables.protocols import Cells, NotApplicable
 from trainables.store import canonical
 from trainables.trial import Trial
@@ -25,8 +25,9 @@ def ready(planned: Plan, note: Callable[[str], None]) -> list[Trial]:
     cells = {}
     for name in sorted({trial.dataset for trial in planned.to_run}):
         cells[name] = open_cells(prepare(sources[name], made))
-        for told in cells[name].uns["gauntlet"]["notes"]:
-            note(f"{name}: {told}")
+        taken = decision(cells[name])
+        for words in (taken.sentence, *taken.notes):
+            note(f"{name}: {words}")
     missing, declined = [], []
     answers: dict[tuple[str, ...], NotApplicable | None] = {}
     for trial in planned.longest_first():

@@ -17,9 +17,11 @@ from orchestrator.options import (
     AsJson,
     BatchKey,
     Changes,
+    CountsLayer,
     Data,
     LabelKey,
     Labels,
+    LibrarySize,
     MaxSeeds,
     MinCells,
     RayAddress,
@@ -29,6 +31,7 @@ from orchestrator.options import (
     TimeLimit,
     TrackingUri,
     UntilDecided,
+    ValuesOption,
     parsed,
     print_json,
     refuse_half,
@@ -49,6 +52,9 @@ def plan(
     batch_key: BatchKey = None,
     labels: Labels = None,
     min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +65,9 @@ def plan(
     from orchestrator import show
     from orchestrator.planning import plan as make_plan
 
-    chosen = own_cells(sweep, data, label_key, batch_key, min_cells, labels)
+    chosen = own_cells(
+        sweep, data, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
+    )
     summary = make_plan(chosen, storage, **parsed(changes)).summary()
     if as_json:
         return print_json(summary)
@@ -74,6 +82,9 @@ def run(
     batch_key: BatchKey = None,
     labels: Labels = None,
     min_cells: MinCells = 0,
+    counts_layer: CountsLayer = None,
+    values: ValuesOption = None,
+    library_size: LibrarySize = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
     address: RayAddress = None,
@@ -99,8 +110,11 @@ def run(
     refuse_half(until, max_seeds)
     limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
+        chosen = own_cells(
+            sweep, data, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
+        )
         ran = run_sweep(
-            own_cells(sweep, data, label_key, batch_key, min_cells, labels),
+            chosen,
             storage,
             tracking_uri=tracking_uri,
             address=address,
@@ -145,27 +159,24 @@ def retry(
     conclude(ran, storage, tracking_uri, as_json)
 
 
-def own_cells(
-    sweep: str,
-    data: Path | None,
-    label_key: str | None,
-    batch_key: str | None,
-    min_cells: int,
-    labels: Path | None,
-) -> Any:
-    """The sweep, or the same sweep on the user's own cells under a name of its own."""
+def own_cells(sweep: str, data: Path | None, *options: Any) -> Any:
+    """The sweep, or the same sweep on the user's own cells under a name of its own.
+
+    `options` are the fields of `UserFile` after its path, in their order.
+    """
     from orchestrator.known_sweeps import find_sweep
     from orchestrator.manifests import slug
     from trainables.userdata import UserFile
 
     chosen = find_sweep(sweep)
     if data is None:
-        if label_key or batch_key or min_cells or labels:
+        if any(options):
             raise ValueError(
-                "--label-key, --batch-key, --min-cells and --labels describe --data FILE"
+                "--label-key, --batch-key, --min-cells, --labels, --counts-layer, --values and"
+                " --library-size describe --data FILE"
             )
         return chosen
-    cells: Any = UserFile(data, label_key, batch_key, min_cells, labels)
+    cells: Any = UserFile(data, *options)
     return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
 
 

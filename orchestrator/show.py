@@ -74,6 +74,7 @@ def plan_summary(summary: Facts) -> None:
         "trials": f"{summary['trials']}: {summary['cached']} known, {summary['to_run']} to run",
         "models": ", ".join(f"{model} x {n}" for model, n in summary["models"].items()),
         "data sets": ", ".join(summary["datasets"]),
+        **{f"cells of {name}": words for name, words in summary.get("cells", {}).items()},
         "fractions": ", ".join(f"{fraction:g}" for fraction in summary["fractions"]),
         "seeds": len(summary["seeds"]),
         "resources": "; ".join(

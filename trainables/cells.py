@@ -137,6 +137,11 @@ def words(cells: Cells, key: str) -> np.ndarray:
     return np.append(column.categories.astype(str).to_numpy(object), "nan")[column.codes]
 
 
+def copies(cells: Cells) -> np.ndarray | None:
+    """For each cell the number of the first cell of the very same values; None without copies."""
+    return cells.obs["copy_of"].to_numpy() if "copy_of" in cells.obs else None
+
+
 def blocks(cells: Cells, size: int = 4096) -> Iterator[Cells]:
     """The cells in order, `size` at a time, each block's values read when they are asked for."""
     for start in range(0, cells.n_obs, size):

@@ -17,15 +17,9 @@ from trainables.matrices import mapped_blocks
 from trainables.protocols import Cells
 
 
-def inspect(
-    cells: Cells,
-    name: str,
-    label_key: str | None = "cell_type",
-    batch_key: str | None = "batch",
-) -> dict[str, Any]:
+def inspect(cells: Cells, name: str) -> dict[str, Any]:
     """The data card of prepared cells, as plain values.
 
-    `label_key` and `batch_key` are the names to show for the columns of cell types and batches.
     Matrices are read in blocks: memory does not grow with the number of values.
     """
     taken = decision(cells)
@@ -50,10 +44,10 @@ def inspect(
         "genes_per_cell": spread(detected),
         "cells_without_counts": int((detected == 0).sum()),
         "genes_without_counts": int(cells.n_vars - ever.sum()),
-        "label_key": label_key if labels is not None else None,
+        "label_key": None if labels is None else taken.label_key or "cell_type",
         "labels": None if labels is None else sizes(labels),
         "unlabelled": taken.cells_left_out,
-        "batch_key": batch_key if batches is not None else None,
+        "batch_key": None if batches is None else taken.batch_key or "batch",
         "batches": None if batches is None else sizes(batches),
         "confounding": None,
         "gene_names": gene_names(cells.var_names),

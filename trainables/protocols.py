@@ -26,8 +26,8 @@ class Cells(Protocol):
     `X`: natural-log log1p of counts scaled to a library size of 1e4, CSR float32 (cells x genes);
     `layers["counts"]`: raw integer counts, when the source has them;
     `obs["cell_type"]`, `obs["batch"]`: categorical; `obs["split"]` only where a task marks rows;
-    `var_names`: gene symbols; `uns["gauntlet"]`: {"dataset", "sha256", "has_counts", "notes"},
-    notes being what a reader must know.
+    `var_names`: gene symbols; `uns["gauntlet"]`: {"dataset", "sha256", "has_counts", "notes",
+    "intake"}: notes for the reader, and the intake's decision (see `cells.decision`).
     """
 
     X: csr_matrix
@@ -71,6 +71,8 @@ class Card:
     version: int = 1
     """Goes up whenever the model's numbers change; it is part of every trial id."""
     wants: Literal["lognorm", "counts"] = "lognorm"
+    species: Literal["", "human"] = ""
+    """Species of the genes that published weights know; cells of another one are refused."""
     cpus: int = 1
     gpus: float = 0.0
     """The share of a GPU that a trial takes where there are any; elsewhere it runs on CPUs."""

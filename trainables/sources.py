@@ -12,6 +12,7 @@ from typing import Any
 
 from trainables.downloads import USUAL, Patience, Progress, silent, verify
 from trainables.first_sight import FirstSight
+from trainables.intake.decision import IntakeOptions
 from trainables.origins import ByHand, File, adding, data_home, unpacked
 from trainables.store import digest, file_sha256
 
@@ -61,6 +62,8 @@ class Published:
     """Facts that hold only if our reading of the paper is right: a mismatch is a note."""
     unknown: tuple[str, ...] = ()
     """What could not be established, in words."""
+    options: IntakeOptions = IntakeOptions(fallback="lognorm")
+    """Options of the intake: values that cannot be recognised are what their authors say."""
     version: int = 1
     """Goes up when the reader gives other cells from the same files."""
     home: Path | None = field(default=None, compare=False)

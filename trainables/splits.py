@@ -22,7 +22,13 @@ class Split:
 
 
 def random_split(
-    labels: np.ndarray, seed: int, *, test: float = 0.2, valid: float = 0.1, fraction: float = 1.0
+    labels: np.ndarray,
+    seed: int,
+    *,
+    test: float = 0.2,
+    valid: float = 0.1,
+    fraction: float = 1.0,
+    copy_of: np.ndarray | None = None,
 ) -> Split:
     """A stratified split, with `valid` inside what is not `test`, and a share of its labels.
 
@@ -30,9 +36,14 @@ def random_split(
     (train and valid alike) and leaves `test` as it is. Every class has at least one cell in each
     of the three parts; smaller shares lie inside larger ones, class by class.
 
-    Raises ValueError when a class has fewer than three cells.
+    `copy_of` holds for each cell the first cell of the very same values: copies are in the part of
+    their original. Raises ValueError when a class has fewer than three cells that are no copies.
     """
     labels = np.asarray(labels)
+    if copy_of is not None:
+        first = np.unique(copy_of)
+        drawn = random_split(labels[first], seed, test=test, valid=valid, fraction=fraction)
+        return with_copies(drawn, first, np.arange(len(labels)), copy_of)
     if test <= 0 or valid <= 0 or test + valid >= 1:
         raise ValueError(f"test={test} and valid={valid} must be positive and leave cells to train")
     # numbers in the names' order: compared sooner
@@ -50,11 +61,13 @@ def leave_batch_out(
     *,
     valid: float = 0.1,
     fraction: float = 1.0,
+    copy_of: np.ndarray | None = None,
 ) -> Split:
     """Train on all batches but one, report on that one: seed s leaves out batch s (modulo).
 
     As many seeds as there are batches, from 0, leave out each once. Cells of the left-out batch
-    whose class occurs nowhere else cannot be named by anyone and are in no part.
+    whose class occurs nowhere else cannot be named by anyone and are in no part. Nor are copies in
+    other batches (see `random_split`) of its cells.
 
     Raises ValueError where there is but one batch or the left-out one shares no class.
     """
@@ -68,16 +81,23 @@ def leave_batch_out(
     left_out = names[seed % len(names)]
     rest = np.flatnonzero(batches != left_out)
     held = np.flatnonzero(batches == left_out)
-    return transfer(labels, rest, held, seed, valid, fraction, f"batch {left_out!r}")
+    return transfer(labels, rest, held, seed, valid, fraction, f"batch {left_out!r}", copy_of)
 
 
 def fixed_split(
-    labels: np.ndarray, marks: np.ndarray, seed: int, *, valid: float = 0.1, fraction: float = 1.0
+    labels: np.ndarray,
+    marks: np.ndarray,
+    seed: int,
+    *,
+    valid: float = 0.1,
+    fraction: float = 1.0,
+    copy_of: np.ndarray | None = None,
 ) -> Split:
     """The data set's own train and test cells; only valid and the share depend on the seed.
 
     `marks` holds "train" or "test" for every cell. Test cells of a class that was never to be
-    trained on are in no part.
+    trained on are in no part, nor are training cells that are copies (see `random_split`) of test
+    cells.
 
     Raises ValueError where marks are missing.
     """
@@ -87,7 +107,7 @@ def fixed_split(
             f"a fixed split needs cells marked train and test; found {sorted(set(marks))}"
         )
     train, test = np.flatnonzero(marks == "train"), np.flatnonzero(marks == "test")
-    return transfer(labels, train, test, seed, valid, fraction, "the test set")
+    return transfer(labels, train, test, seed, valid, fraction, "the test set", copy_of)
 
 
 def transfer(
@@ -98,15 +118,32 @@ def transfer(
     valid: float,
     fraction: float,
     what: str,
+    copy_of: np.ndarray | None = None,
 ) -> Split:
     """Train and valid among `rest`, test among `held`, on the classes that can be learned."""
+    every = rest
+    if copy_of is not None:
+        every = rest[~np.isin(copy_of[rest], copy_of[held])]
+        rest = every[np.unique(copy_of[every], return_index=True)[1]]
     names, sizes = np.unique(labels[rest], return_counts=True)
     learnable = names[sizes >= 2]  # one to train on and one to choose on
     reported = held[np.isin(labels[held], learnable)]
     if not len(reported):
         raise ValueError(f"{what} shares no cell type with the cells to train on")
     usable = rest[np.isin(labels[rest], learnable)]
-    return labelled_share(labels, usable, reported, seed, valid, fraction)
+    drawn = labelled_share(labels, usable, reported, seed, valid, fraction)
+    if copy_of is None:
+        return drawn
+    train, valid_rows = (
+        every[np.isin(copy_of[every], copy_of[part])] for part in (drawn.train, drawn.valid)
+    )
+    return Split(train, valid_rows, drawn.test)
+
+
+def with_copies(split: Split, first: np.ndarray, rows: np.ndarray, copy_of: np.ndarray) -> Split:
+    """A split of the cells `first`, by their number there, with the copies of each cell."""
+    parts = (split.train, split.valid, split.test)
+    return Split(*(rows[np.isin(copy_of, first[part])] for part in parts))
 
 
 def labelled_share(

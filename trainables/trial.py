@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from trainables import catalog
-from trainables.cells import open_cells, prepare, recipe
+from trainables.cells import decision, open_cells, prepare, recipe
 from trainables.networks import MADE_BY
 from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable
 from trainables.store import Store, digest
@@ -109,7 +109,15 @@ class Trial:
                 f"{self.model} wants raw counts and {self.dataset} has none: put integer counts"
                 " in layers['counts'], or leave the model out"
             )
+        taken = decision(cells)
         for part in catalog.parts(built):
+            species = type(part).card.species
+            if species and taken.species not in ("", species) and uses_published_weights(part):
+                raise ValueError(
+                    f"{self.model} knows {species} genes only, and those of {self.dataset} are"
+                    f" not ({taken.species}): leave the model out, or map genes to their"
+                    f" {species} orthologues"
+                )
             if hasattr(part, "check"):
                 part.check(cells)
         try:
@@ -128,6 +136,12 @@ class Trial:
         self.check(cells)
         built = catalog.model(self.model, self.model_params)
         return self.the_task()(built, cells, replace(ctx, seed=self.seed))
+
+
+def uses_published_weights(model: Any) -> bool:
+    """Whether a model starts from weights that were not made of the cells at hand."""
+    weights = getattr(model, "weights", "published")
+    return weights != "none" and not str(weights).startswith(MADE_BY)
 
 
 def article(noun: str) -> str:

@@ -105,6 +105,10 @@ class UserFile:
         cells.obs = obs.drop(columns="batch", errors="ignore")
         if batches is not None:
             cells.obs["batch"] = batches
+            if batch_key == label_key:
+                notes.append(f"cell types and batches are the same column, obs[{batch_key!r}]")
+        cells.uns["label_key"] = label_key
+        cells.uns["batch_key"] = batch_key if batches is not None else ""
         cells.uns["notes"] = notes
         return cells
 

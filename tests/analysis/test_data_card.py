@@ -11,11 +11,21 @@ import pytest
 
 from analysis.data_card import data_card, facts
 from analysis.figures.cells import MOST, gathered
+from trainables.cells import open_cells, prepare
 from trainables.inspection import inspect
+from trainables.store import Store
+from trainables.userdata import UserFile
+
+
+def card_of(cells: ad.AnnData, folder: Path, *keys: str) -> dict:
+    """The data card of cells that lie in a file."""
+    cells.write_h5ad(folder / "made.h5ad")
+    mine = UserFile(folder / "made.h5ad", *keys)
+    return inspect(open_cells(prepare(mine, Store(folder / "store"))), "made")
 
 
 @pytest.fixture
-def card() -> dict:
+def card(tmp_path: Path) -> dict:
     rng = np.random.default_rng(0)
     obs = pd.DataFrame(
         {
@@ -26,7 +36,7 @@ def card() -> dict:
     )
     values = rng.poisson(3, (30, 20)).astype("float32")
     values[5] = values[4]
-    return inspect(ad.AnnData(X=values, obs=obs), "made", "kind", "run")
+    return card_of(ad.AnnData(X=values, obs=obs), tmp_path, "kind", "run")
 
 
 def test_the_page_is_whole_and_fetches_nothing(card: dict, tmp_path: Path):
@@ -59,9 +69,10 @@ def test_every_fact_is_text(card: dict):
     assert facts(card)["exact duplicates"] == "1 cells"
 
 
-def test_a_card_without_labels_or_batches_still_makes_a_page(tmp_path: Path):
-    bare = inspect(ad.AnnData(X=np.ones((5, 4), dtype="float32")), "bare")
-    assert data_card(bare, tmp_path / "card.html").read_text().count("<svg") == 1
+def test_a_card_without_batches_still_makes_a_page(tmp_path: Path):
+    obs = pd.DataFrame({"cell_type": list("aabbb")}, index=list("12345"))
+    bare = card_of(ad.AnnData(X=np.ones((5, 4), dtype="float32"), obs=obs), tmp_path)
+    assert data_card(bare, tmp_path / "card.html").read_text().count("<svg") == 2
 
 
 def test_many_classes_are_gathered():

@@ -72,6 +72,10 @@ class Decision:
     """Number of cells without a label."""
     copies: int
     """Number of cells that repeat an earlier cell exactly."""
+    label_key: str = ""
+    """Column of obs that cell types come from; empty where a data set declares them."""
+    batch_key: str = ""
+    """Column of obs that batches come from; empty where there are none, or declared ones."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -39,6 +39,7 @@ TABLE_COLUMNS = frozenset(
         "tissue", "organ", "study", "well", "plate", "lane", "annotation", "ident", "orig.ident",
         "unnamed: 0", "rowname", "cell", "cells", "cellid", "cell_id", "res.1", "umap_1", "umap_2",
         "tsne_1", "tsne_2", "fold", "split", "is_doublet", "predicted_doublet",
+        "group", "groups", "stage", "class", "target", "index", "level", "state", "score", "type",
     }
 )  # fmt: skip
 """Names of columns that describe cells in tables, in lower case; none is a gene's symbol."""

@@ -138,7 +138,11 @@ def only_genes(var: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
             )
             kept &= ~found
     lowered = np.char.lower(names.astype(str))
-    found = kept & (np.isin(lowered, list(TABLE_COLUMNS)) | matching(names, CELL_COLUMN))
+    snake = matching(names, SNAKE)
+    if snake.mean() > 0.02:  # names of another kind of organism
+        snake[:] = False
+    found = np.isin(lowered, list(TABLE_COLUMNS)) | matching(names, CELL_COLUMN) | snake
+    found &= kept
     if found.any() and not found[kept].all():
         listed = ", ".join(names[found][:5])
         notes.append(f"{found.sum():,} columns that describe cells are no genes ({listed})")
@@ -148,12 +152,14 @@ def only_genes(var: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
 
 CELL_COLUMN = (
     r"(?i)^((pct|percent|log1p|total|n|max|min|mean|num|nb)[._ ](counts?|genes?|umis?|mt|mito|ribo"
-    r"|hb|feature|features|cells?)([._ ].*)?|.*(leiden|louvain|seurat_clusters|_snn_res|clusters?|"
-    r"clustering|celltype|cell_type|cell\.type|cell type|cell_id|cluster_id|batch_id|sample_id|"
-    r"donor_id)([._ ]?\w*)?|(x_)?(umap|tsne)[._ ]?\d{1,3}|(x_)?(pc|pca|harmony)[._ ]\d{1,3}|"
-    r"n(count|feature)_\w+|(s|g2m)[._]score|(total|n)_?(counts?|genes?|umis?)(_\w+)?)$"
+    r"|hb|feature|features|cells?)([._ ].*)?|.*(leiden|louvain|seurat_clusters|snn_res|celltype|"
+    r"cell[_. ]type).*|(.*[._ ])?clusters?([._ ].*)?|(cell|cluster|batch|sample|donor)[_. ]id|"
+    r"(x_)?(umap|tsne)[._ ]?\d{1,3}|(x_)?(pc|pca|harmony)[._ ]\d{1,3}|n(count|feature)_\w+|"
+    r"(s|g2m)[._]score|(total|n)_?(counts?|genes?|umis?)(_\w+)?)$"
 )
 """Names of columns that describe cells; PC as in the gene PC is no match without a number."""
+SNAKE = r"^[a-z][a-z0-9]*([_.][a-z0-9]+)+$"
+"""Names of columns in lower case, such as "my_label"; no gene of man or mouse is written so."""
 
 
 # ---- symbols and ids ---------------------------------------------------------------------------

@@ -125,6 +125,8 @@ def decided(
         species=genes.species,
         cells_left_out=int((~kept).sum()),
         copies=copies,
+        label_key=source.uns.get("label_key", ""),
+        batch_key=source.uns.get("batch_key", ""),
         notes=tuple(dict.fromkeys(notes)),
     )
     exact = finding.exact and finding.log_base is None

@@ -246,7 +246,8 @@ def multiples(seen: MatrixStatistics, filled: np.ndarray, stated: float | None) 
         return Finding("unclear", reason)
     if np.mean(np.abs(unit - 1) < 1e-3) > 0.95:
         return Finding("counts", log_base=base, exact=False)
-    target = target_of(unit)
+    low, high = np.quantile(seen.sums[base][filled], [0.025, 0.975])
+    target = target_of(unit) if high < 50 * low else None  # else on more than one scale
     if target is None:
         return Finding(
             "unclear",
@@ -318,27 +319,35 @@ def unit_of(values: np.ndarray) -> tuple[float, float] | None:
 def target_of(unit: np.ndarray) -> float | None:
     """Smallest total that makes every cell's library, total / unit, a whole number.
 
-    None where no total does, as with deep libraries, whose units are too imprecise.
+    None where no total does, as with deep libraries, whose units are too imprecise, or with cells
+    that were scaled to several totals.
     """
-    largest = np.sort(unit)[::-1][:60]
+    unit = np.sort(unit)[::-1]
+    largest = unit[:60]  # the smallest libraries are the most precise
     if len(largest) < 20:
         return None
-
-    def distance(totals: np.ndarray) -> np.ndarray:
-        library = totals[:, None] / largest
-        fits = np.abs(library - np.round(library)).mean(axis=1)
-        return np.where((library > 2).all(axis=1), fits, 1.0)
-
     usual = np.array(ROUND_TARGETS[2:])
-    good = distance(usual) < 0.12
-    if good.any():
-        return float(usual[good.argmax()])
-    totals = np.arange(200, 200_000, 0.5)  # a median library is a whole number or a half
-    for part in np.array_split(totals, 40):
-        good = distance(part) < 0.06
-        if good.any():
-            return float(part[good.argmax()])
+    medians = np.arange(200, 200_000, 0.5)  # a median library is a whole number or a half
+    for totals, most in [(usual, 0.12), *((part, 0.06) for part in np.array_split(medians, 40))]:
+        distances = to_whole(totals, largest)
+        if (distances < most).any():
+            at = int((distances < most).argmax())
+            total = totals[at : at + 1]
+            rest = unit[60:][total / unit[60:] < 50_000]
+            others = to_whole(total, rest)[0] if len(rest) else 0.0
+            precise = distances[at] < 0.03
+            return float(total[0]) if not precise or others < 0.12 else None
     return None
+
+
+def to_whole(totals: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Mean distance of the libraries total / unit from whole numbers, for each total.
+
+    It is 0.25 for a wrong total, and 1 for one that leaves cells with no more than two counts.
+    """
+    library = totals[:, None] / unit
+    distance = np.abs(library - np.round(library)).mean(axis=1)
+    return np.where((library > 2).all(axis=1), distance, 1.0)
 
 
 def logged_twice(rows: list[np.ndarray]) -> bool:
@@ -362,14 +371,8 @@ def mixed_without_batches(seen: MatrixStatistics, together: Finding) -> Finding:
     filled = seen.nonzero > 0
     shares = {"raw counts": float(seen.whole[filled].mean())}
     for key, sums in seen.sums.items():
-        logs = np.log(np.maximum(sums[filled], 1e-9))
-        if np.isfinite(logs).all():
-            # most common total, to 0.5 %
-            _, counts = np.unique(np.round(logs / 0.005), return_counts=True)
-            name = f"values that sum to one total after {log_name(key)} is undone" if key else (
-                "values that sum to one total"
-            )
-            shares[name] = float(counts.max() / filled.sum())
+        undone = f" after {log_name(key)} is undone" if key else ""
+        shares[f"values that sum to one total{undone}"] = common_total(sums[filled])
     name, share = max(shares.items(), key=lambda item: item[1])
     if 0.15 < share < 0.995 and filled.sum() >= 40:
         return replace(
@@ -379,3 +382,15 @@ def mixed_without_batches(seen: MatrixStatistics, together: Finding) -> Finding:
             " do not; give the same kind of values, best raw counts, in all",
         )
     return together
+
+
+def common_total(sums: np.ndarray) -> float:
+    """Share of cells that have one and the same total, if it stands out; else 0."""
+    if not np.isfinite(sums).any():
+        return 0.0
+    logs = np.log(np.maximum(sums, 1e-9))
+    finite = np.isfinite(logs)
+    steps, counts = np.unique(np.round(logs[finite] / 0.002), return_counts=True)
+    mode = steps[counts.argmax()] * 0.002
+    within, around = (np.abs(logs - mode) < width for width in (0.003, 0.05))
+    return float(within.mean()) if within.sum() > 0.7 * around.sum() else 0.0

@@ -114,6 +114,7 @@ class Geneformer:
     }
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
+        species="human",
         version=2,
         cpus=2,
         gpus=1.0,

@@ -111,6 +111,7 @@ class ScBERT:
     draws: ClassVar = "scbert"
     card: ClassVar = Card(
         summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",
+        species="human",
         version=2,
         gpus=1.0,
         memory_gb=8.0,

@@ -60,6 +60,7 @@ class ScFoundation:
     frozen: ClassVar[bool] = True
     card: ClassVar = Card(
         summary="a transformer of expressed genes, pretrained on 50 million human cells",
+        species="human",
         wants="counts",
         cpus=2,
         gpus=1.0,

@@ -104,6 +104,7 @@ class ScGPT:
     files: ClassVar[tuple[str, ...]] = ("best_model.pt", "args.json", "vocab.json")
     card: ClassVar = Card(
         summary="a transformer pretrained on 33 million human cells",
+        species="human",
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,

@@ -35,6 +35,7 @@ class SCimilarity:
     frozen: ClassVar[bool] = True
     card: ClassVar = Card(
         summary="a metric-learning encoder of 23 million human cells",
+        species="human",
         wants="counts",
         cpus=2,
         gpus=1.0,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from trainables.audit import audited, replayed, shown_labels
-from trainables.cells import parted, words
+from trainables.cells import copies, parted, words
 from trainables.metrics import classification
 from trainables.paper_splits import paper_split
 from trainables.protocols import Annotator, Cells, Context, Metrics
@@ -70,7 +70,8 @@ class Annotation:
         """Raise ValueError when these cells cannot be split like that."""
         if "cell_type" not in cells.obs:
             raise ValueError("annotation needs cell types: name their column with --label-key")
-        sizes = Counter(words(cells, "cell_type").tolist())
+        labels, own = words(cells, "cell_type"), copies(cells)
+        sizes = Counter((labels if own is None else labels[np.unique(own)]).tolist())
         check_class_sizes(sizes, least=3 if self.protocol == "random" else 1)
         if absent := sorted(set(self.hard) - set(sizes)):
             raise ValueError(
@@ -89,15 +90,18 @@ class Annotation:
     def split(self, cells: Cells, seed: int, draws: str) -> Split:
         """Who is in which part; `draws` says whose subsets, under the paper's protocol."""
         labels = words(cells, "cell_type")
-        share = {"valid": self.valid, "fraction": self.fraction}
         marks = words(cells, "split") if "split" in cells.obs else None
+        share: dict[str, Any] = {"valid": self.valid, "fraction": self.fraction}
+        if self.protocol == "paper":
+            return paper_split(labels, seed, fraction=self.fraction, marks=marks, draws=draws)
+        share["copy_of"] = copies(cells)
         if self.protocol == "random":
             return random_split(labels, seed, test=self.test, **share)
         if self.protocol == "batch":
             return leave_batch_out(labels, words(cells, "batch"), seed, **share)
-        if self.protocol == "fixed" and marks is not None:
-            return fixed_split(labels, marks, seed, **share)
-        return paper_split(labels, seed, fraction=self.fraction, marks=marks, draws=draws)
+        if marks is None:
+            raise ValueError("it has no cells marked train and test in obs['split']")
+        return fixed_split(labels, marks, seed, **share)
 
     def __call__(self, model: Annotator, cells: Cells, ctx: Context) -> Metrics:
         """test/ and valid/ accuracy, macro_f1, macro_precision, macro_recall, and accuracy_hard

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from trainables.audit import audited
-from trainables.cells import rows
+from trainables.cells import copies, rows
 from trainables.networks import weights
 from trainables.protocols import Cells, Context, Metrics, Pretrained, Pretrainer
 from trainables.seeds import stream
-from trainables.splits import Split
+from trainables.splits import Split, with_copies
 from trainables.tasks.annotation import Annotation
 
 
@@ -72,10 +72,13 @@ class Pretraining:
                 np.arange(cells.n_obs), test_size=0.05, random_state=2021
             )
             return Split(np.sort(train), np.sort(held), np.sort(held))
-        order = stream(seed, "split").permutation(cells.n_obs)
-        sizes = [max(1, round(cells.n_obs * share)) for share in (self.test, self.valid)]
+        own = copies(cells)
+        first = np.arange(cells.n_obs) if own is None else np.unique(own)
+        order = stream(seed, "split").permutation(len(first))
+        sizes = [max(1, round(len(first) * share)) for share in (self.test, self.valid)]
         test, valid, train = (np.sort(part) for part in np.split(order, np.cumsum(sizes)))
-        return Split(train, valid, test)
+        drawn = Split(train, valid, test)
+        return drawn if own is None else with_copies(drawn, first, np.arange(cells.n_obs), own)
 
     def __call__(self, model: Pretrainer, cells: Cells, ctx: Context) -> Metrics:
         """test/ accuracy, macro_recall (over the bins that were masked), mse (of bins).

@@ -1,0 +1,135 @@
+"""One lab's scores do not depend on how the same cells were written into a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from tests.trainables.intake_cases import values
+from tests.trainables.intake_cases.table import cells, counts, logged, made
+from trainables.cells import decision, open_cells, prepare
+from trainables.protocols import Context
+from trainables.splits import fixed_split, leave_batch_out, random_split
+from trainables.store import Store
+from trainables.trial import Trial
+from trainables.userdata import UserFile
+
+WAYS = {
+    "counts": (values.csr_counts, None),
+    "ln of CP10k": (values.ln_cp10k, None),
+    "ln of CPM": (values.ln_cpm, None),
+    "log2": (values.log2_cp10k, None),
+    "log2 that is stated": (values.log2_that_the_file_states, None),
+    "ln of median depth": (values.ln_of_median_depth, None),
+    "counts beside scaled X": (values.scaled_with_layer, None),
+    "proportions, on the user's word": (values.proportions, "linear"),
+}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Trial ids and scores of logistic regression, by the way in which the cells were written."""
+    folder = tmp_path_factory.mktemp("ways")
+    ctx = Context(seed=0, scratch=folder, store=Store(folder / "store"))
+    found = {}
+    for number, (way, (build, word)) in enumerate(WAYS.items()):
+        path = folder / f"{number}.h5ad"
+        build().write_h5ad(path)
+        mine = UserFile(path, "cell_type", "batch", values=word)
+        prepare(mine, ctx.store)
+        words = {"model_params": {"C": 1.0}, "dataset_sha256": mine.sha256}
+        trial = Trial("logreg", "annotation", "mine", 0, 0.25, **words)
+        found[way] = trial.id, trial.run(ctx)
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_scores_do_not_depend_on_how_cells_were_written(way, results):
+    _, expected = results["counts"]
+    _, scores = results[way]
+    assert scores["test/accuracy"] > 0.8
+    for metric in ("test/accuracy", "test/macro_f1", "valid/macro_f1"):
+        assert scores[metric] == pytest.approx(expected[metric], abs=1e-6)
+
+
+def test_ids_know_what_was_decided(results):
+    assert len({trial for trial, _ in results.values()}) == len(WAYS)
+
+
+@pytest.mark.parametrize("other", [{"values": "counts"}, {"counts_layer": "X"}])
+def test_an_option_that_may_decide_is_part_of_the_identity(other, tmp_path):
+    cells().write_h5ad(tmp_path / "mine.h5ad")
+    assert UserFile(tmp_path / "mine.h5ad", **other).sha256 != UserFile(tmp_path / "mine.h5ad").sha256
+
+
+def test_one_line_says_what_was_decided(tmp_path: Path):
+    found = values.scaled_with_raw()
+    found.obs.loc[found.obs_names[:14], "cell_type"] = np.nan
+    found.write_h5ad(tmp_path / "mine.h5ad")
+    taken = UserFile(tmp_path / "mine.h5ad", "cell_type", "batch").intake.decision
+    assert taken.sentence == (
+        "X: counts from .raw (1,500 genes); gene names from var_names; 14 unlabelled cells left out"
+    )
+
+
+# ---- copies of a cell --------------------------------------------------------------------------
+
+
+def each_twice(folder: Path):
+    """Every made cell twice, under random labels."""
+    again = cells()
+    again.obs_names = [f"{name}-again" for name in again.obs_names]
+    both = ad.concat([cells(), again])
+    labels = np.random.default_rng(1).choice(list("abcd"), made().n_obs)
+    both.obs["cell_type"] = np.tile(labels, 2)
+    both.write_h5ad(folder / "twice.h5ad")
+    return open_cells(prepare(UserFile(folder / "twice.h5ad", "cell_type"), Store(folder)))
+
+
+def test_copies_do_not_help_a_model_to_guess_random_labels(tmp_path):
+    both = each_twice(tmp_path)
+    assert decision(both).copies == made().n_obs
+    sha256 = both.uns["gauntlet"]["sha256"]
+    ctx = Context(seed=0, scratch=tmp_path, store=Store(tmp_path))
+    words = {"model_params": {"C": 1.0}, "dataset_sha256": sha256}
+    scores = [Trial("logreg", "annotation", "twice", seed, **words).run(ctx) for seed in range(3)]
+    assert np.mean([found["test/accuracy"] for found in scores]) < 0.4
+
+
+LABELS = np.array(list("ab") * 60)
+COPY_OF = np.where(np.arange(120) < 90, np.arange(120), np.arange(120) - 60)
+"""The last thirty cells are copies of earlier ones."""
+
+
+@pytest.mark.parametrize("fraction", [0.3, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("draw", ["random", "batch", "fixed"])
+def test_copies_are_never_on_two_sides_of_a_split(draw, seed, fraction):
+    words = {"fraction": fraction, "copy_of": COPY_OF}
+    batches = np.repeat(["one", "two"], 60)
+    marks = np.where(np.arange(120) % 5 == 0, "test", "train")
+    if draw == "random":
+        split = random_split(LABELS, seed, **words)
+    elif draw == "batch":
+        split = leave_batch_out(LABELS, batches, seed, **words)
+    else:
+        split = fixed_split(LABELS, marks, seed, **words)
+    parts = [set(COPY_OF[part]) for part in (split.train, split.valid, split.test)]
+    assert all(parts)
+    assert not parts[0] & parts[1]
+    assert not (parts[0] | parts[1]) & parts[2]
+
+
+def test_a_split_without_copies_is_as_before():
+    one, other = random_split(LABELS, 0), random_split(LABELS, 0, copy_of=np.arange(120))
+    for part in ("train", "valid", "test"):
+        np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+
+
+def test_counts_and_logs_of_the_made_cells_are_what_they_say():
+    assert (counts().data == np.round(counts().data)).all()
+    sums = np.expm1(logged().toarray().astype(float)).sum(axis=1)
+    np.testing.assert_allclose(sums, 1e4, rtol=1e-5)
