@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-import h5py
 import numpy as np
 import pytest
 

@@ -160,7 +160,7 @@ def parsed(path: Path, dialect: Dialect) -> pd.DataFrame:
             )
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=list(dialect.header))
-        except (pd.errors.ParserError, MemoryError) as error:
+        except pd.errors.ParserError as error:
             raise ValueError(f"{path.name} is not a readable table: {plain(error)}") from error
     names = list(dialect.header)
     if frame.shape[1] > len(names):
