@@ -168,8 +168,9 @@ class Trial:
         if home is None:
             from trainables.sources import Published
 
-            source = catalog.dataset(self.dataset)
-            if self.external is not None and isinstance(source, Published):
+            own = self.dataset in catalog.names("datasets")
+            source = catalog.dataset(self.dataset) if own or self.external is None else None
+            if source is None or (self.external is not None and isinstance(source, Published)):
                 raise Unavailable(
                     f"the prepared cells of {self.dataset} are not in {store.root}; give --storage"
                     " a folder that all machines share, or a bucket"

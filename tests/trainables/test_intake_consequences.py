@@ -62,7 +62,9 @@ def test_ids_know_what_was_decided(results):
 @pytest.mark.parametrize("other", [{"values": "counts"}, {"counts_layer": "X"}])
 def test_an_option_that_may_decide_is_part_of_the_identity(other, tmp_path):
     cells().write_h5ad(tmp_path / "mine.h5ad")
-    assert UserFile(tmp_path / "mine.h5ad", **other).sha256 != UserFile(tmp_path / "mine.h5ad").sha256
+    assert (
+        UserFile(tmp_path / "mine.h5ad", **other).sha256 != UserFile(tmp_path / "mine.h5ad").sha256
+    )
 
 
 def test_one_line_says_what_was_decided(tmp_path: Path):

@@ -190,9 +190,7 @@ def existing(obs: pd.DataFrame, key: str, option: str, file: str) -> str:
     if key not in obs:
         near = difflib.get_close_matches(key, map(str, obs.columns), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? There are" if near else "there are"
-        raise LookupError(
-            f"{file} has no obs[{key!r}] for {option}; {hint}: {listed(obs.columns)}"
-        )
+        raise LookupError(f"{file} has no obs[{key!r}] for {option}; {hint}: {listed(obs.columns)}")
     return key
 
 

@@ -162,7 +162,9 @@ def libraries(
 def check_names(genes: Genes, var: pd.DataFrame, name: str) -> None:
     """Refuse matrices without genes, and gene names that occur twice."""
     if not genes.kept.any():
-        raise ValueError(f"{name}: none of its {len(var):,} features is a gene; {genes_note(genes)}")
+        raise ValueError(
+            f"{name}: none of its {len(var):,} features is a gene; {genes_note(genes)}"
+        )
     names = pd.Index(genes.names)
     if not names.is_unique:
         twice = names[names.duplicated()].unique()

@@ -161,7 +161,9 @@ def raw_with_antibodies():
 
 
 def with_antibodies() -> Any:
-    adt = sparse.csr_matrix(np.random.default_rng(0).poisson(90, (made().n_obs, 20)), dtype=np.float32)
+    adt = sparse.csr_matrix(
+        np.random.default_rng(0).poisson(90, (made().n_obs, 20)), dtype=np.float32
+    )
     both = sparse.csr_matrix(sparse.hstack([counts(), adt]))
     var = made().var.copy()
     var["feature_types"] = "Gene Expression"
