@@ -116,6 +116,8 @@ class Done:
     """Into how many a forward pass was parted, for want of memory."""
     processes: int = 1
     """How many shared the training."""
+    device: str = ""
+    """"cpu", or the name of the GPU that computed."""
 
 
 def attempt(
@@ -140,6 +142,7 @@ def attempt(
         report(metrics)
 
     card = catalog.card(trial.model)
+    done.device = device_name(device(card))
     checkpoints = checkpoints_of(storage, trial.id)
     checkpoints.mkdir(parents=True, exist_ok=True)
     ctx = Context(
@@ -233,6 +236,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "reason": done.reason,
         "parts": done.parts,
         "processes": done.processes,
+        "device": done.device,
         "trial": trial.spelled_out(),
         "external": {name: file.summary() for name, file in (trial.external or {}).items()},
         "protocol": done.protocol,
@@ -283,6 +287,15 @@ def device(card: Card) -> str:
     import torch  # before `threads`: numba would raise a number that torch only read somewhere
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name(device: str) -> str:
+    """Name of the GPU behind "cuda", for the record; other devices as they are."""
+    if device != "cuda":
+        return device
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def one_line(reason: Any) -> str:

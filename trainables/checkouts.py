@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.external import External, absolute, environment, find
+from trainables.external import External, absolute, environment, find, placeholder
 from trainables.protocols import Context, Unavailable
 from trainables.store import digest, file_sha256
 
@@ -34,7 +34,6 @@ for wanted in sys.argv[1:]:
     if not found or not found.startswith(start):
         print(name, start and start + "*", found and f"(it has {found})")
 """
-POINTER = b"version https://git-lfs"
 VARIABLES = (
     *("PATH", "HOME", "USER", "LANG", "LC_", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"),
     *("CUDA_", "NVIDIA_", "NCCL_", "ROCR_", "HIP_", "OPENBLAS_", "MKL_", "KMP_"),
@@ -99,7 +98,7 @@ class Checkout:
                 f"{folder}, where {self.model}'s checkout should be, lacks {listed(absent)};"
                 f" set {self.variable} to a clone of {self.page}, or complete it"
             )
-        pointers = [name for name in self.needs if is_pointer(folder / name)]
+        pointers = [name for name in self.needs if placeholder(folder / name)]
         if pointers:
             return (
                 f"{listed(pointers)} in {folder} only point to what Git LFS holds; run git lfs"
@@ -178,12 +177,6 @@ def passed_on() -> dict[str, str]:
 def listed(names: list[str]) -> str:
     """The first three, and how many more."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def is_pointer(path: Path) -> bool:
-    """Whether Git LFS left a note instead of the file."""
-    with path.open("rb") as file:
-        return file.read(len(POINTER)) == POINTER
 
 
 @lru_cache(maxsize=16)

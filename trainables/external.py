@@ -100,6 +100,25 @@ def fingerprint(path: Path) -> str:
     return digest([[str(p.relative_to(path)), sha256_of(p)] for p in files_below(path)])
 
 
+POINTER = b"version https://git-lfs"
+PAGES = (b"<!doctype html", b"<html", b"<?xml")
+
+
+def placeholder(path: Path) -> str:
+    """Kind of the text that was saved in place of a file, in words; "" for a real file.
+
+    A browser or a script may save the page around a download, and `git clone` without Git LFS
+    leaves a pointer.
+    """
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith(POINTER):
+        return "only points to what Git LFS holds; run git lfs pull in its folder"
+    if start.startswith(PAGES):
+        return "is a web page; open it in a browser and download the file that it leads to"
+    return ""
+
+
 # ---- what travels with a trial ----------------------------------------------------------------
 
 

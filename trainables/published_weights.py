@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainables.downloads import USUAL, Patience, Progress, fetch, silent
-from trainables.external import environment
+from trainables.external import environment, placeholder
 from trainables.first_sight import FirstSight
 from trainables.layouts import plain_file
 from trainables.networks import weights
@@ -66,6 +66,8 @@ class PublishedWeights:
         """
         for name in self.missing():
             if name not in self.urls:
+                if self.taken_from_another_variant(name):
+                    continue
                 raise LookupError(self.way())
             draft = self.folder.with_name(f"{self.variant}.downloads") / name
             try:
@@ -75,9 +77,22 @@ class PublishedWeights:
                     f"{error}; or get {', '.join(self.missing())} on another machine from"
                     f" {self.page} and run: {self.command} {GIVEN}"
                 ) from error
+            if problem := placeholder(draft):
+                draft.unlink()
+                raise LookupError(f"{name} from {self.urls[name]} {problem}")
             self.seen.compare(name, file_sha256(draft))
             self.folder.mkdir(parents=True, exist_ok=True)
             draft.replace(self.folder / name)
+
+    def taken_from_another_variant(self, name: str) -> bool:
+        """Copy a file that another variant of the model has too, such as a list of genes."""
+        found = sorted(self.folder.parent.glob(f"*/{name}"))
+        if found:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = self.folder.parent / f"{name}.draft"
+            shutil.copyfile(found[0], draft)
+            draft.replace(self.folder / name)
+        return bool(found)
 
     def take(self, given: Sequence[Path]) -> None:
         """Copy files that a browser saved, loose, packed or in a zip, to their place; record new
@@ -105,6 +120,8 @@ class PublishedWeights:
                     f" {', '.join(self.files)}"
                 )
             for name, path in ours.items():
+                if problem := placeholder(path):
+                    raise ValueError(f"{path} {problem}")
                 self.seen.compare(name, file_sha256(path))
                 if path.absolute() != self.folder / name:
                     draft = self.folder.parent / f"{name}.draft"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainables.external import External, absolute, find
+from trainables.external import External, absolute, find, placeholder
 from trainables.genes.panel import LIST, Panel, list_in
 from trainables.networks import MADE_BY
 from trainables.store import Store, digest
@@ -75,12 +75,16 @@ class Files:
                     " gene2vec; name another file, or set gene2vec=False"
                 )
             return state[POSITIONS][:-1]
+        if problem := placeholder(self.file):
+            raise ValueError(f"{self.file} {problem}")
         try:
             found = np.load(self.file, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise ValueError(f"{self.file} cannot be read as an array ({error})") from None
         if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
             raise ValueError(f"{self.file} must hold genes x dimensions as real numbers")
+        if not np.isfinite(found).all():
+            raise ValueError(f"{self.file} holds NaN or infinity; download it again")
         return torch.from_numpy(found)
 
 
@@ -122,7 +126,9 @@ def fates(folder: Path) -> list[dict[str, str]]:
     from trainables.networks import weights
     from trainables.networks.performer import ScBERTNetwork, Size, official
 
-    files = Files.find(str(folder.absolute()), Store(folder))
+    files = Files.find(str(absolute(folder)), Store(folder))
+    if files.file.suffix == ".npy":
+        return [positions_row(files)]
     state = weights.read(files.file)
     layer = "performer.net.layers.{}.0.fn"
     try:
@@ -151,6 +157,17 @@ def fates(folder: Path) -> list[dict[str, str]]:
         }
         for key, value in state.items()
     ]
+
+
+def positions_row(files: Files) -> dict[str, str]:
+    """The one row of a file of positions. Raises ValueError where it is not of the list's genes."""
+    shape, genes = tuple(files.positions().shape), len(files.panel.genes)
+    if shape[0] != genes:
+        raise ValueError(
+            f"{files.file} has positions of {shape[0]:,} genes, and {files.panel.source} names"
+            f" {genes:,}; get both from the same place"
+        )
+    return {"key": "positions", "shape": str(shape), "fate": "loaded"}
 
 
 def keep(network: Any, panel: Panel, epochs: int, folder: Path) -> Path:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.trainables import tiny_weights
 from trainables.networks.scgpt import Architecture
 from trainables.networks.scgpt_checkpoint import build, save
 
@@ -225,3 +226,21 @@ SWEEP = Sweep(
     models={"scimilarity": {}, "scimilarity+cached": {}, "scfoundation": {}, "genecompass": {}},
 )
 """
+
+
+def test_gene2vec_positions_take_their_genes_from_the_weights(models, tmp_path):
+    tiny_weights.scbert(tmp_path / "saved", ["A", "B", "C"])
+    np.save(tmp_path / "gene2vec_16906.npy", np.ones((3, 200), np.float32))
+    given = ("--variant", "gene2vec", "--from", tmp_path / "gene2vec_16906.npy")
+    assert "panglao_10000.h5ad" in models("fetch", "scbert", *given, expect=2).stderr
+    files = [w for path in (tmp_path / "saved").iterdir() for w in ("--from", path)]
+    models("fetch", "scbert", *files)
+    models("fetch", "scbert", "--variant", "gene2vec")
+    told = json.loads(models("check", "scbert", "--variant", "gene2vec", "--json").stdout)
+    assert told["keys"] == [{"key": "positions", "shape": "(3, 200)", "fate": "loaded"}]
+
+
+def test_a_page_saved_in_place_of_weights_is_not_taken(models, made):
+    (made / "best_model.pt").write_text("<!DOCTYPE html><html>please sign in</html>")
+    words = [w for path in made.iterdir() for w in ("--from", path)]
+    assert "is a web page" in models("fetch", "scgpt", *words, expect=2).stderr

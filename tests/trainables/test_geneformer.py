@@ -1,5 +1,6 @@
 """Geneformer: the authors' own outputs where they lie beside, and what it refuses everywhere."""
 
+import pickle
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from tests.trainables import tiny_weights
 from trainables import catalog
 from trainables.cells import new_cells, open_cells, prepare, rows
 from trainables.genes import dictionaries
@@ -251,3 +253,73 @@ def test_a_cell_without_known_genes_is_finite_and_asks_nothing(ctx):
         assert np.isfinite(model.embed(cells, ctx)).all()
         found = model.reconstruct(cells, ctx)
         assert np.diff(found.asked.indptr).tolist() == [2, 0]
+
+
+# ---- weights as people have them -----------------------------------------------------------------
+
+
+@pytest.fixture
+def official(tmp_path, cells):
+    """A small checkpoint in the official layout, and a model that starts from it."""
+    tiny_weights.geneformer(tmp_path / "official", list(cells.var_names))
+    return tmp_path / "official", catalog.model(
+        "geneformer", {"weights": str(tmp_path / "official"), "epochs": 1}
+    )
+
+
+def state_of(folder):
+    return weights.read(folder / "model.safetensors")
+
+
+def rewrite(folder, state):
+    from safetensors.torch import save_file
+
+    save_file({key: value.clone().contiguous() for key, value in state.items()},
+              folder / "model.safetensors", metadata={"format": "pt"})  # fmt: skip
+
+
+def test_a_dictionary_of_another_size_is_refused(official, cells, ctx):
+    folder, model = official
+    path = folder / "token_dictionary_gc30M.pkl"
+    tokens = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps({name: i for name, i in tokens.items() if i < len(tokens) - 1}))
+    with pytest.raises(ValueError, match="dictionary that belongs to the weights"):
+        model.embed(cells, ctx)
+
+
+def test_a_bare_bert_and_a_classifier_embed_alike_and_reconstruct_nothing(official, cells, ctx):
+    folder, model = official
+    whole = model.embed(cells, ctx)
+    state = state_of(folder)
+    bert = {key: value for key, value in state.items() if key.startswith("bert.")}
+    rewrite(folder, {key.removeprefix("bert."): value for key, value in bert.items()})
+    np.testing.assert_array_equal(model.embed(cells, ctx), whole)
+    with pytest.raises(ValueError, match=r"lacks cls\.predictions"):
+        model.reconstruct(cells, ctx)
+    head = {"classifier.weight": torch.ones(3, 8), "classifier.bias": torch.ones(3)}
+    rewrite(folder, bert | head)
+    np.testing.assert_array_equal(model.embed(cells, ctx), whole)
+    fates = {row["key"]: row["fate"] for row in model.examine(folder)}
+    assert fates["classifier.weight"] == "not used here"
+
+
+def test_a_classifier_that_is_fine_tuned_again_gets_a_new_head(official, parts, ctx, capsys):
+    folder, model = official
+    state = state_of(folder)
+    bert = {key: value for key, value in state.items() if key.startswith("bert.")}
+    found = []
+    for classes in (2, len(set(parts[0].obs["cell_type"]))):
+        head = {"classifier.weight": torch.ones(classes, 8), "classifier.bias": torch.ones(classes)}
+        rewrite(folder, bert | head)
+        found.append(model.fit_predict(*parts, ctx).test)
+        assert "a new one is trained in its place" in capsys.readouterr().out
+    np.testing.assert_array_equal(*found)
+
+
+def test_nan_answers_of_finite_weights_say_where(official, cells, ctx):
+    folder, model = official
+    state = state_of(folder)
+    name = "bert.embeddings.LayerNorm.weight"
+    rewrite(folder, state | {name: torch.full_like(state[name], 3e38)})
+    with pytest.raises(ValueError, match=r"NaN or infinity for .* cells .* in float32"):
+        model.embed(cells, ctx)

@@ -23,8 +23,8 @@ class Cached:
 
     What is remembered goes by all that decides it: the embedder's class, version and parameters
     (weights by their sha256), the cells and genes in their order, the rows marked to be fitted on,
-    the batches, and the seed. Which cells a fitting step saw is remembered too, and told again
-    whenever its embedding is used. Epochs are told the first time only.
+    the batches, the seed, and the kind of device. Which cells a fitting step saw is remembered
+    too, and told again whenever its embedding is used. Epochs are told the first time only.
 
     Of a frozen embedder (see `protocols.frozen`) all cells of the data set are embedded once, for
     all seeds, label shares and tasks.
@@ -63,6 +63,7 @@ class Cached:
             "artifact": "embedding of each cell",
             "model": identity.of_model(self.embedder),
             "data set": cells_recipe(whole.uns["gauntlet"]["sha256"]),
+            "device": ctx.device,
         }
         embedding = np.load(ctx.store.get(recipe, compute) / "embedding.npy", mmap_mode="r")
         return np.asarray(embedding[whole.obs_names.get_indexer(cells.obs_names)])
@@ -82,20 +83,21 @@ class Cached:
             rows: Any = {str(i): which for i, (_, which) in enumerate(told)}
             np.savez(draft / "saw.npz", **rows)
 
-        home = ctx.store.get(self.recipe(cells, ctx.seed), make)
+        home = ctx.store.get(self.recipe(cells, ctx.seed, ctx.device), make)
         if not told:  # nobody was asked, or nobody fitted
             with np.load(home / "saw.npz") as rows:
                 for i, step in enumerate(np.load(home / "steps.npy")):
                     ctx.saw(str(step), cells.obs_names[rows[str(i)]])
         return np.load(home / "embedding.npy")
 
-    def recipe(self, cells: Cells, seed: int) -> dict[str, Any]:
-        """All that decides the embedding."""
+    def recipe(self, cells: Cells, seed: int, device: str) -> dict[str, Any]:
+        """All that decides the embedding; a GPU computes in another precision than a CPU."""
         return {
             "artifact": "embedding",
             "model": identity.of_model(self.embedder),
             "cells": identity.of_cells(cells),
             "seed": seed,
+            "device": device,
         }
 
 

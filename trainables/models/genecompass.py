@@ -100,7 +100,9 @@ class GeneCompass:
         """The keys of a folder's file; the runner takes all of them or fails."""
         from trainables.networks import weights
 
-        state = weights.read(Path(folder) / "pytorch_model.bin")
+        file = Path(folder) / "pytorch_model.bin"
+        state = weights.read(file)
+        weights.refuse_not_finite(state, str(file))
         return [
             {"key": key, "shape": str(tuple(value.shape)), "fate": "theirs to load"}
             for key, value in state.items()
@@ -146,7 +148,9 @@ class GeneCompass:
         found = self.found(cells, root)
         print(f"genecompass: {found.report}")
         folder = weights.folder(self.weights, Store(Path()), "genecompass")
-        weights.read(folder / "pytorch_model.bin")  # refuses code, which theirs would run
+        file = folder / "pytorch_model.bin"
+        # refuses code, which theirs would run
+        weights.refuse_not_finite(weights.read(file), str(file))
         arrays = self.tokens(cells, found)
         if not arrays["lengths"].all():
             empty = int((arrays["lengths"] == 0).sum())

@@ -196,7 +196,7 @@ class Geneformer:
 
         A special token that the network names counts as a gene that was not asked, as there.
         """
-        run, known = self.run(cells, ctx)
+        run, known = self.run(cells, ctx, masked=True)
         ranked = self.ranked(cells, known, run)
         asked, given, lengths = run.retold(ranked)
         size = run.network.config.vocab_size
@@ -233,7 +233,7 @@ class Geneformer:
         means something and their squared difference does not.
         """
         ctx.saw("geneformer pretraining", train.obs_names)
-        run, known = self.run(train, ctx)
+        run, known = self.run(train, ctx, masked=True)
         parts = [self.ranked(part, known, run) for part in (train, valid, test)]
         plan, rate = self.schedule(train.n_obs, epochs=3, lr=1e-3, warmup=10_000, best="")
         run.pretrain(parts[0], (parts[1], valid.obs_names), plan, rate)
@@ -244,8 +244,13 @@ class Geneformer:
 
     # ---- what they share ----------------------------------------------------------------------
 
-    def run(self, cells: Cells, ctx: Context, *, classes: int = 0) -> tuple[Run, Dictionaries]:
-        """A network with its dictionaries, from a folder or fresh."""
+    def run(
+        self, cells: Cells, ctx: Context, *, classes: int = 0, masked: bool = False
+    ) -> tuple[Run, Dictionaries]:
+        """A network with its dictionaries, from a folder or fresh.
+
+        `masked`: whether its head for masked tokens is asked, so that weights must have one.
+        """
         installed()
         from trainables.networks import geneformer, weights
         from trainables.networks.geneformer_runs import Run
@@ -258,7 +263,7 @@ class Geneformer:
             known, shape = dictionaries.read(folder), geneformer.config(folder)
             geneformer.fits(folder, shape, known)
             network = geneformer.built(shape, ctx.seed, classes)
-            geneformer.load(network, folder)
+            geneformer.load(network, folder, masked=masked)
         return Run(network.to(ctx.device), ctx, self.precision), known
 
     def fresh_dictionaries(self, cells: Cells, ctx: Context) -> Dictionaries:

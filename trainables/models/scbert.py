@@ -108,8 +108,13 @@ class ScBERT:
     prefix_mb: float = 256.0
     """What the frozen blocks say of the cells is kept in the store where it is no larger."""
 
-    published: ClassVar[dict[str, str]] = {"panglao": f"{CHECKPOINT} and {GENES}"}
-    files: ClassVar[tuple[str, ...]] = ("panglao_pretrain.pth", "panglao_10000.h5ad")
+    published: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("panglao", "gene2vec"), f"{CHECKPOINT} and {GENES}"
+    )
+    files: ClassVar[dict[str, tuple[str, ...]]] = {
+        "panglao": ("panglao_pretrain.pth", "panglao_10000.h5ad"),
+        "gene2vec": ("gene2vec_16906.npy", "panglao_10000.h5ad"),  # positions, and their genes
+    }
     draws: ClassVar = "scbert"
     card: ClassVar = Card(
         summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",

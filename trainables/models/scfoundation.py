@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from trainables.checkouts import Checkout
 from trainables.choices import check_choices
-from trainables.external import External, present
+from trainables.external import External, placeholder, present
 from trainables.identity import NOT_IN_ID
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store
@@ -84,13 +84,12 @@ class ScFoundation:
     @staticmethod
     def examine(folder: Path) -> list[dict[str, str]]:
         """The keys of a folder's networks; their code takes all of them or fails."""
-        from trainables.networks import weights
 
-        held = weights.read_pickle(Path(folder) / "models.ckpt")
+        networks = {key: state_of(Path(folder) / "models.ckpt", key) for key in CHOICES["key"]}
         return [
             {"key": f"{key}: {name}", "shape": str(tuple(value.shape)), "fate": "theirs to load"}
-            for key in CHOICES["key"]
-            for name, value in weights.only_tensors(held.get(key, {}).get("state_dict")).items()
+            for key, state in networks.items()
+            for name, value in state.items()
         ]
 
     def check(self, cells: Cells) -> None:
@@ -125,6 +124,7 @@ class ScFoundation:
         is embedded as zeros.
         """
         root = self.home.check(self.checkout, self.python)
+        state_of(self.file(), self.key)
         ours, theirs, size = self.columns(cells, root)
         counts = csr_matrix(cells.layers["counts"])[:, ours]
         counts.eliminate_zeros()
@@ -161,6 +161,22 @@ class ScFoundation:
                 f" {', '.join(cells.var_names[:3])}); name them by symbol"
             )
         return ours, np.array([place[name] for name in cells.var_names[ours]]), len(genes)
+
+
+def state_of(file: Path, key: str) -> dict[str, Any]:
+    """Tensors of one of the file's networks, by name; none where the file lacks it.
+
+    Raises ValueError for a file that cannot be read, or that holds NaN or infinity.
+    """
+    from trainables.networks import weights
+
+    if problem := placeholder(file):
+        raise ValueError(f"{file} {problem}")
+    held = weights.read_pickle(file)
+    inside = held.get(key) if isinstance(held, dict) else None
+    state = weights.only_tensors(inside.get("state_dict") if isinstance(inside, dict) else None)
+    weights.refuse_not_finite(state, str(file))
+    return state
 
 
 MODEL = ScFoundation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from trainables.networks import weights
 from trainables.networks.attention import dropped_attention
 from trainables.networks.generators import seeded
 
-FILES = ("model.safetensors", "pytorch_model.bin")
+FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 HEAD = "cls.predictions.decoder.*"
 POSITIONS = "*position_ids"
 
@@ -63,11 +64,14 @@ def config(folder: Path) -> BertConfig:
 
 
 def fits(folder: Path, shape: BertConfig, known: Dictionaries) -> None:
-    """Raise ValueError where the dictionaries name tokens that the network has not."""
-    if known.size > shape.vocab_size:
+    """Raise ValueError unless the dictionary has exactly the network's tokens.
+
+    With another dictionary, V1's for V2 or a smaller one, genes would get other genes' vectors.
+    """
+    if known.size != shape.vocab_size:
         raise ValueError(
-            f"{folder}: its token dictionary goes up to {known.size - 1:,} and the network has"
-            f" {shape.vocab_size:,} tokens; get the dictionary that belongs to the weights"
+            f"{folder}: its token dictionary has {known.size:,} tokens and the network"
+            f" {shape.vocab_size:,}; get the dictionary that belongs to the weights"
         )
 
 
@@ -79,29 +83,48 @@ def built(shape: BertConfig, seed: int, classes: int = 0) -> Any:
         return BertForSequenceClassification(shape) if classes else BertForMaskedLM(shape)
 
 
-def load(network: nn.Module, folder: Path) -> weights.Loaded:
-    """A folder's weights into a network, every key accounted for.
-
-    For classes, the head for masked tokens is left out, and what the file lacks starts anew: the
-    pooler and the classifier. Raises ValueError as `weights.load` does.
-    """
+def weights_file(folder: Path) -> Path:
+    """The file of a folder's weights. Raises ValueError where there is none."""
     path = next((p for name in FILES if (p := folder / name).is_file()), None)
     if path is None:
-        raise ValueError(f"{folder} has neither {FILES[0]} nor {FILES[1]}; download one of them")
-    masked = isinstance(network, BertForMaskedLM)
+        raise ValueError(f"{folder} has neither {FILES[0]} nor {FILES[-1]}; download one of them")
+    return path
+
+
+def load(network: nn.Module, folder: Path, *, masked: bool = True) -> weights.Loaded:
+    """A folder's weights into a network, every key accounted for.
+
+    A network of classes gets a new head, whatever the file's classes are. The head for masked
+    tokens may be missing unless `masked`: a fine-tuned classifier has none, and embeds without it
+    (as EmbExtractor does for a CellClassifier). A bare BertModel's keys lack "bert.". Raises
+    ValueError as `weights.load` does.
+    """
+    path = weights_file(folder)
+    state = weights.read(path)
+    bare = "embeddings.word_embeddings.weight" in state
+    classes = not isinstance(network, BertForMaskedLM)
+    if classes and any(key.startswith("classifier.") for key in state):
+        print(f"{path} has a head for cell types; a new one is trained in its place")
+    # the decoder is tied to the embedding of tokens, so newer files leave it out
+    missing = ("bert.pooler.*", "classifier.*") if classes else (HEAD,) if masked else ("cls.*",)
     found = weights.load(
         network,
-        weights.read(path),
+        state,
         source=str(path),
-        # the decoder is tied to the embedding of tokens, so newer files leave it out
-        may_miss=(HEAD, POSITIONS) if masked else ("bert.pooler.*", "classifier.*", POSITIONS),
-        may_ignore=(POSITIONS, "bert.pooler.*", "cls.seq_relationship.*")
-        if masked
-        else (POSITIONS, "cls.*"),
+        rename=lambda key: renamed(key, bare),
+        may_miss=(*missing, POSITIONS),
+        may_ignore=(POSITIONS, "bert.pooler.*", "cls.*" if classes else "cls.seq_relationship.*"),
     )
     if isinstance(network, BertForMaskedLM):
         network.tie_weights()
     return found
+
+
+def renamed(key: str, bare: bool) -> str | None:
+    """A file's key as our networks have it; None for the head of somebody's cell types."""
+    if key.startswith("classifier."):
+        return None
+    return f"bert.{key}" if bare else key
 
 
 def save(network: Any, known: Dictionaries, folder: Path) -> Path:
@@ -116,18 +139,21 @@ def fates(folder: Path) -> list[dict[str, str]]:
     """What becomes of each key of a folder's weights; ValueError where one fits nowhere."""
     shape = config(folder)
     fits(folder, shape, dictionaries.read(folder))
-    found = load(built(shape, 0), folder)
-    path = next(folder / name for name in FILES if (folder / name).is_file())
-    told = [
+    found = load(built(shape, 0), folder, masked=False)
+    rows = [
         {
             "key": key,
             "shape": str(tuple(value.shape)),
-            "fate": "not used" if key in found.ignored else "loaded",
+            "fate": "not used here" if key in found.ignored else "loaded",
         }
-        for key, value in weights.read(path).items()
+        for key, value in weights.read(weights_file(folder)).items()
     ]
-    tied = [key for key in found.missing if key != "cls.predictions.decoder.bias"]
-    return told + [{"key": key, "shape": "", "fate": "tied to another"} for key in tied]
+    for key in found.missing:
+        tied = fnmatch.fnmatchcase(key, HEAD)
+        if key != "cls.predictions.decoder.bias":
+            fate = "tied to another" if tied else "absent: this model cannot reconstruct"
+            rows.append({"key": key, "shape": "", "fate": fate})
+    return rows
 
 
 def freeze(network: Any, layers: int) -> None:

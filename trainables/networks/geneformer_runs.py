@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainables.networks.geneformer_tokens import Ranked
 from trainables.networks.inference import asked, threads
-from trainables.networks.precision import Precision, autocast
+from trainables.networks.precision import Precision, autocast, refuse_nan
 from trainables.networks.processes import parted
 from trainables.networks.rates import Rate
 from trainables.networks.training import Loss, Plan, Progress, Training, trainable
@@ -97,7 +97,9 @@ class Run:
             return (states * genes[..., None]).sum(dim=1) / genes.sum(dim=1, keepdim=True)
 
         pool = mean if pooling == "mean" else lambda states, mask: states[:, 0]
-        return np.stack(self.hidden_states(cells, layer, pool)).astype(np.float32)
+        rows = np.stack(self.hidden_states(cells, layer, pool)).astype(np.float32)
+        refuse_nan(rows, self.precision, self.device, "geneformer")
+        return rows
 
     def best_tokens(self, cells: Ranked) -> list[np.ndarray]:
         """The likeliest token of each position."""

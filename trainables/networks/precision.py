@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Literal
 
+import numpy as np
 import torch
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -17,6 +18,17 @@ def usable(precision: Precision, device: torch.device) -> Precision:
     ):
         return "float32"
     return precision
+
+
+def refuse_nan(rows: np.ndarray, precision: Precision, device: torch.device, model: str) -> None:
+    """Raise ValueError where a network answers NaN or infinity for a cell, though its weights are
+    finite. `rows`: cells x anything."""
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{model} gives NaN or infinity for {len(bad):,} of {len(rows):,} cells (the first is"
+            f" number {bad[0]}) in {usable(precision, device)}; try precision='float32'"
+        )
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:

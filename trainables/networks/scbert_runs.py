@@ -13,7 +13,7 @@ from trainables.genes.panel import Panel
 from trainables.networks import masked_bins, performer
 from trainables.networks.cell_types import Trained, Trunk, classify, freeze, with_head
 from trainables.networks.performer import ScBERTNetwork
-from trainables.networks.precision import Precision
+from trainables.networks.precision import Precision, refuse_nan
 from trainables.networks.processes import group
 from trainables.networks.rates import Rate
 from trainables.networks.training import Loss, Plan, Progress, Training, trainable
@@ -61,7 +61,9 @@ class Run:
     def embedding(self, cells: Cells) -> np.ndarray:
         """cells x dim: the mean of a cell's encodings over all positions."""
         how = self.at_once, self.precision, self.ctx.cpus
-        return performer.means(self.network, self.tokens(cells), *how)
+        rows = performer.means(self.network, self.tokens(cells), *how)
+        refuse_nan(rows, self.precision, self.network.token_emb.weight.device, "scbert")
+        return rows
 
     # ---- cell types ---------------------------------------------------------------------------
 

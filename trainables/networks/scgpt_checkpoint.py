@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 FILES = ("best_model.pt", "args.json", "vocab.json")
 BACKENDS = ("fast", "authors")
-UNUSED = ("flag_encoder.*", "mvc_decoder.*")
-"""What a file may hold without our wanting it: `flag_encoder` is in the human model's file and in
-no released code; the decoder of GEPC is left out where nobody asks for it."""
+NOT_USED_HERE = (
+    "flag_encoder.*",  # in the human model's file, and in no released code
+    "grad_reverse_discriminator.*",  # DAB: tells batches apart, in training alone
+    *("batch_encoder.*", "dsbn.*", "bn.*"),  # batch labels and DSBN, of integration fine-tuning
+    "pert_encoder.*",  # perturbation prediction
+    "mvc_decoder.*",  # GEPC, where nobody asks for it
+)
+"""Keys of a file that a network without such parts leaves out; `fates` lists them."""
 AS_FUSED = {"Wqkv.weight": "in_proj_weight", "Wqkv.bias": "in_proj_bias"}
 
 
@@ -128,14 +133,17 @@ class Checkpoint:
         def rename(key: str) -> str | None:
             return None if key.startswith("cls_decoder.") and not head else plain(key)
 
-        return weights.load(
+        loaded = weights.load(
             network,
             state,
             source=str(path),
             rename=rename,
             may_miss=() if head else ("cls_decoder.*",),
-            may_ignore=("flag_encoder.*",) if hasattr(network, "mvc_decoder") else UNUSED,
+            may_ignore=NOT_USED_HERE,
         )
+        if parts := sorted({key.split(".")[0] for key in loaded.ignored}):
+            print(f"not used here of {path}: {', '.join(parts)}")
+        return loaded
 
 
 def fates(folder: Path) -> list[dict[str, str]]:
@@ -157,7 +165,7 @@ def fates(folder: Path) -> list[dict[str, str]]:
 def fate(key: str, found: weights.Loaded) -> str:
     """In words."""
     if key in found.ignored or plain(key) in found.ignored:
-        return "not used"
+        return "not used here"
     renamed = found.renamed.get(key)
     return f"loaded as {renamed}" if renamed else "loaded"
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainables.genes.binning import tie_draws
 from trainables.genes.tokens import MASK_VALUE, Tokens
 from trainables.networks.inference import asked, parted, threads
-from trainables.networks.precision import Precision, autocast
+from trainables.networks.precision import Precision, autocast, refuse_nan
 from trainables.networks.processes import parted as in_parts
 from trainables.networks.rates import Rate
 from trainables.networks.scgpt_checkpoint import save
@@ -72,7 +72,9 @@ class Run:
         for rows, said in self.ask(tokens, (output,)):
             for row, answer in zip(rows, said[output], strict=True):
                 answers[row] = answer
-        return np.stack(answers)
+        rows = np.stack(answers)
+        refuse_nan(rows, self.precision, device_of(self.network), "scgpt")
+        return rows
 
     def of_tokens(self, tokens: Tokens, outputs: tuple[str, ...]) -> dict[str, np.ndarray]:
         """What each output says of each token, in the order of `tokens.binned.data`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -10,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainables.external import External, absolute, environment, find_path, fingerprint
+from trainables.external import (
+    External,
+    absolute,
+    environment,
+    find_path,
+    fingerprint,
+    placeholder,
+)
 from trainables.networks import MADE_BY
 from trainables.protocols import Unavailable
 from trainables.store import Store
@@ -20,6 +28,9 @@ if TYPE_CHECKING:
 
 HOLDERS = ("model_state_dict", "state_dict", "model")
 """Under which key training scripts keep the tensors beside optimizer and epoch."""
+WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""Prefixes of every name, from DistributedDataParallel, torch.compile and Lightning."""
+INDEX = ".safetensors.index.json"
 
 
 # ---- where weights are ------------------------------------------------------------------------
@@ -106,13 +117,17 @@ def identity(weights: str, model: str) -> str:
 def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a `.pt`, `.pth`, `.bin` or `.safetensors` file, by name, on the CPU.
 
-    Takes them from under "model_state_dict" and the like, and strips the `module.` that
-    DistributedDataParallel puts before names. No code in the file is run. Raises ValueError, in
-    one sentence, for a file that is missing, cut short, or holds code or no tensors.
+    Takes them from under "model_state_dict" and the like, and strips the `WRAPPERS` before names. A
+    `model.safetensors.index.json` stands for its shards. No code in the file is run. Raises
+    ValueError, in one sentence, for a file that is missing, cut short, or holds code or no tensors.
     """
     path = Path(path)
+    if path.name.endswith(INDEX):
+        return {k: v for shard in shards(path) for k, v in read(shard).items()}
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}; correct the path")
+    if problem := placeholder(path):
+        raise ValueError(f"{path} {problem}")
     held = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
     for key in HOLDERS:
         if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
@@ -120,7 +135,33 @@ def read(path: Path) -> dict[str, Tensor]:
     tensors = only_tensors(held)
     if not tensors:
         raise ValueError(f"{path} holds no tensors; give the file that holds the model's weights")
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return unwrapped(tensors)
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without the prefixes that a wrapper put before the name of each.
+
+    >>> list(unwrapped({"model._orig_mod.a": 1, "model._orig_mod.b": 2}))
+    ['a', 'b']
+    """
+    for wrapper in WRAPPERS:
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            return unwrapped({n.removeprefix(wrapper): value for n, value in tensors.items()})
+    return dict(tensors)
+
+
+def shards(index: Path) -> list[Path]:
+    """The files that an index of sharded safetensors names, beside it.
+
+    Raises ValueError for an index that cannot be read, or that leads out of its folder.
+    """
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(damaged(index, error)) from None
+    if not names or any(not isinstance(n, str) or Path(n).name != n for n in names):
+        raise ValueError(f"{index} must name files that lie beside it; download it again")
+    return [index.with_name(name) for name in names]
 
 
 def read_safetensors(path: Path) -> Any:
@@ -221,10 +262,24 @@ def load(
     shapes = [f"{k} {tuple(given[k].shape)} instead of {tuple(own[k].shape)}" for k in odd]
     refuse(source, "has in another shape", shapes)
     taken = {key: value for key, value in given.items() if key in own}
+    refuse_not_finite(taken, source)
     module.load_state_dict(taken, strict=False)
     dropped = [old for old, new in names.items() if new is None]
     renamed = {old: new for old, new in names.items() if new is not None and new != old}
     return Loaded(tuple(taken), tuple(missing), (*extra, *dropped), renamed)
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise ValueError, naming the tensor, where weights hold NaN or infinity."""
+    import torch
+
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            bad = int((~torch.isfinite(tensor)).sum())
+            raise ValueError(
+                f"{source} holds NaN or infinity in {bad:,} of {tensor.numel():,} values of {name};"
+                " download it again, or take an earlier checkpoint"
+            )
 
 
 def lacking(keys: list[str], allowed: tuple[str, ...]) -> list[str]:

@@ -144,3 +144,54 @@ def test_weights_that_are_not_there_are_told_apart(tmp_path, monkeypatch):
         weights.folder("trial:0123", store, "m")
     kept = store.get(weights.recipe("0123"), lambda draft: (draft / "w.pt").touch())
     assert weights.folder("trial:0123", store, "m") == kept
+
+
+# ---- files as people have them -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>sign in</html>", "is a web page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
+def test_a_page_or_a_pointer_is_called_that(tmp_path, name, text, words):
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(ValueError, match=words):
+        weights.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_the_prefixes_of_wrappers_are_taken_off(tmp_path, prefix):
+    torch.save(
+        {f"{prefix}weight": torch.ones(2), f"{prefix}bias": torch.ones(1)}, tmp_path / "w.pt"
+    )
+    assert set(weights.read(tmp_path / "w.pt")) == {"weight", "bias"}
+
+
+def test_a_name_that_only_some_tensors_begin_with_stays(tmp_path):
+    torch.save({"model.weight": torch.ones(2), "bias": torch.ones(1)}, tmp_path / "w.pt")
+    assert set(weights.read(tmp_path / "w.pt")) == {"model.weight", "bias"}
+
+
+def test_sharded_safetensors_are_read_whole(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.ones(2)}, tmp_path / "model-1.safetensors")
+    save_file({"b": torch.zeros(3)}, tmp_path / "model-2.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}')
+    assert set(weights.read(index)) == {"a", "b"}
+    index.write_text('{"weight_map": {"a": "../model-1.safetensors"}}')
+    with pytest.raises(ValueError, match="beside it"):
+        weights.read(index)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_the_tensor(value):
+    module = torch.nn.Linear(2, 1)
+    state = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
+    with pytest.raises(ValueError, match="NaN or infinity in 1 of 2 values of weight"):
+        weights.load(module, state, source="x.pt")
