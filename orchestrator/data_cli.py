@@ -99,7 +99,9 @@ def check(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
-    task: Annotated[str, typer.Option(help="The task that the cells are meant for.")] = "annotation",
+    task: Annotated[
+        str, typer.Option(help="The task that the cells are meant for.")
+    ] = "annotation",
     out: Annotated[
         Path | None, typer.Option(help="The page with plots.", show_default="card-NAME.html")
     ] = None,

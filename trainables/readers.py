@@ -19,8 +19,8 @@ WRITE_IT = "write it again with adata.write_h5ad()"
 def read(path: Path, texts: frozenset[str] = frozenset()) -> Any:
     """The cells of a file or folder; `texts` names columns of a table that are not genes.
 
-    Matrices of an .h5ad or .zarr (X, layers, .raw) are left in the file. Raises LookupError where nothing is there and
-    ValueError, in one sentence that names the file, for what cannot be read.
+    Matrices of an .h5ad or .zarr (X, layers, .raw) are left in the file. Raises LookupError where
+    nothing is there and ValueError, in one sentence that names the file, for what cannot be read.
     """
     kind = kind_of(path)
     with warnings.catch_warnings():

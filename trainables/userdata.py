@@ -113,7 +113,8 @@ class UserFile:
         if not known.any():
             raise LookupError(
                 f"{path.name} names none of the cells of {self.path.name} in its first column (it"
-                f" has {columns.listed(more.index, 2)}; the cells are {columns.listed(obs.index, 2)})"
+                f" has {columns.listed(more.index, 2)}; the cells are"
+                f" {columns.listed(obs.index, 2)})"
             )
         if more.index.has_duplicates:
             twice = more.index[more.index.duplicated()][0]
