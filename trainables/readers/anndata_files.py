@@ -34,8 +34,9 @@ def zarr(path: Path) -> Any:
     with readable(path, "zarr folder", broken):
         import zarr as library
 
-        group: Any = library.open(path, mode="r")
-        names = set(group) if hasattr(group, "keys") else set()
+        # metadata of the whole folder may name types of a later zarr, in parts that nobody needs
+        group: Any = library.open_group(path, mode="r", use_consolidated=False)
+        names = set(group)
     if "mod" in names:
         raise ValueError(f"{path.name} is MuData; {FROM_MUON.format(file=path.name)}")
     if tables := [f"{k}/{name}" for k in ("tables", "table") if k in names for name in group[k]]:

@@ -30,7 +30,6 @@ WAYS_OUT: dict[str, tuple[str, str]] = {
         'in R, convert it: SeuratDisk::Convert("mine.h5Seurat", dest = "h5ad"), or load it and use'
         ' anndataR::write_h5ad(object, "mine.h5ad")',
     ),
-    ".h5mu": ("a MuData file", FROM_MUON.format(file="mine.h5mu")),
     ".xlsx": ("an Excel file", FROM_EXCEL),
     ".xls": ("an Excel file", FROM_EXCEL),
     ".xlsm": ("an Excel file", FROM_EXCEL),

@@ -86,8 +86,7 @@ def refuse_several_modalities(file: Any, path: Path) -> None:
     names = list(file["mod"])
     rna = next((name for name in names if name.lower() in ("rna", "gex", "gene expression")), None)
     words = FROM_MUON.format(file=path.name)
-    if rna != "rna":
-        words = words.replace('"rna"', repr(rna or (names[0] if names else "rna")))
+    words = words.replace('"rna"', f'"{rna or "NAME"}"')
     raise ValueError(f"{path.name} is MuData with the parts {', '.join(names)}; {words}")
 
 
