@@ -39,6 +39,11 @@ def from_frame(
     not numbers.
     """
     refuse_lists(frame, path)
+    if frame.index.duplicated().mean() > 0.5:
+        raise ValueError(
+            f"{path.name}: its first column does not name cells, since {frame.index[0]!r} and"
+            " others repeat; give a table with a row a cell and a column a gene"
+        )
     turned = is_turned(frame.index, frame.columns)
     if turned and not transpose:
         raise ValueError(

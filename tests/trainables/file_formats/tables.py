@@ -283,6 +283,12 @@ def a_count_per_row(folder):
     return text(folder, "gene\tcell\tcount\nCD3D\tAAA\t3\nCD3D\tCCC\t1\n", "mine.tsv")
 
 
+@refused("does not name cells")
+def fragments_of_atac(folder):
+    rows = "".join(f"chr1\t{i}\t{i + 90}\tAAA-1\t1\n" for i in range(9))
+    return text(folder, "# id=pbmc\n" + rows, "fragments.tsv")
+
+
 @refused("describes receptors")
 def receptors(folder):
     return text(folder, "barcode,contig_id,length,reads\nAAA-1,AAA-1_c1,500,9\n")
