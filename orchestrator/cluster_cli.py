@@ -12,6 +12,7 @@ from orchestrator.options import (
     DEFAULT_STORAGE,
     AsJson,
     BatchKey,
+    CellsName,
     Changes,
     CountsLayer,
     Data,
@@ -23,6 +24,7 @@ from orchestrator.options import (
     Storage,
     SweepName,
     TimeLimit,
+    Transpose,
     UntilDecided,
     ValuesOption,
     parsed,
@@ -68,6 +70,8 @@ def submit(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
+    transpose: Transpose = False,
+    name: CellsName = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +111,7 @@ def submit(
         "--counts-layer": counts_layer,
         "--values": values,
         "--library-size": library_size,
+        "--name": name,
         "--tracking-uri": tracking_uri,
         "--max-concurrent": max_concurrent,
         "--only": only,
@@ -115,6 +120,7 @@ def submit(
         "--max-seeds": max_seeds,
     }
     given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
+    given += ["--transpose"] if transpose else []
     if storage and not Path(storage).is_absolute() and not storage.startswith("s3://"):
         raise ValueError(f"--storage {storage} is relative; write the folder's whole path")
     jobs = connect(address)

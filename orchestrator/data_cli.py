@@ -18,6 +18,7 @@ from orchestrator.options import (
     Labels,
     LibrarySize,
     MinCells,
+    Transpose,
     ValuesOption,
     print_json,
 )
@@ -99,6 +100,7 @@ def check(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
+    transpose: Transpose = False,
     task: Annotated[
         str, typer.Option(help="The task that the cells are meant for.")
     ] = "annotation",
@@ -118,7 +120,7 @@ def check(
     from analysis.data_card import data_card
 
     options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
-    checked = to_check(name_or_file, options, task)
+    checked = to_check(name_or_file, (*options, transpose), task)
     card = {**checked.card, "mismatches": checked.mismatches, "refused": checked.refused}
     page = out or Path(f"card-{card['name']}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +147,7 @@ def prepare(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
+    transpose: Transpose = False,
 ) -> None:
     """Write the cells of a file exactly as every model will see them, so that you can look.
 
@@ -155,9 +158,8 @@ def prepare(
     from trainables.export import write_h5ad
     from trainables.userdata import UserFile
 
-    source: Any = UserFile(
-        file, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
-    )
+    options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
+    source: Any = UserFile(file, *options, transpose)
     out.parent.mkdir(parents=True, exist_ok=True)
     with prepared(source, out.parent) as cells:
         write_h5ad(cells, out)

@@ -40,7 +40,7 @@ Data = Annotated[
     Path | None,
     typer.Option(
         help="Your own cells instead of the sweep's data sets: .h5ad, .zarr, 10x .h5 or folder,"
-        " .loom, .csv, .tsv."
+        " .loom, .csv, .tsv, .parquet."
     ),
 ]
 LabelKey = Annotated[
@@ -76,6 +76,17 @@ LibrarySize = Annotated[
     str | None,
     typer.Option(
         help="Column of obs with the total counts of each cell.", show_default="sum of its counts"
+    ),
+]
+Transpose = Annotated[
+    bool, typer.Option("--transpose", help="The table has a row per gene; turn it.")
+]
+CellsName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="A name for your cells, in the sweep's name and in reports.",
+        show_default="the file's",
     ),
 ]
 MinCells = Annotated[int, typer.Option(help="Leave out cell types with fewer cells.", min=0)]

@@ -16,6 +16,7 @@ from orchestrator.options import (
     INTERRUPTED,
     AsJson,
     BatchKey,
+    CellsName,
     Changes,
     CountsLayer,
     Data,
@@ -30,6 +31,7 @@ from orchestrator.options import (
     SweepName,
     TimeLimit,
     TrackingUri,
+    Transpose,
     UntilDecided,
     ValuesOption,
     parsed,
@@ -55,6 +57,8 @@ def plan(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
+    transpose: Transpose = False,
+    name: CellsName = None,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
 ) -> None:
@@ -65,9 +69,8 @@ def plan(
     from orchestrator import show
     from orchestrator.planning import plan as make_plan
 
-    chosen = own_cells(
-        sweep, data, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
-    )
+    options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
+    chosen = own_cells(sweep, data, storage, name, *options, transpose)
     summary = make_plan(chosen, storage, **parsed(changes)).summary()
     if as_json:
         return print_json(summary)
@@ -85,6 +88,8 @@ def run(
     counts_layer: CountsLayer = None,
     values: ValuesOption = None,
     library_size: LibrarySize = None,
+    transpose: Transpose = False,
+    name: CellsName = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
     address: RayAddress = None,
@@ -110,9 +115,8 @@ def run(
     refuse_half(until, max_seeds)
     limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
-        chosen = own_cells(
-            sweep, data, label_key, batch_key, min_cells, labels, counts_layer, values, library_size
-        )
+        options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
+        chosen = own_cells(sweep, data, storage, name, *options, transpose)
         ran = run_sweep(
             chosen,
             storage,
@@ -159,25 +163,24 @@ def retry(
     conclude(ran, storage, tracking_uri, as_json)
 
 
-def own_cells(sweep: str, data: Path | None, *options: Any) -> Any:
+def own_cells(sweep: str, data: Path | None, storage: str, name: str | None, *options: Any) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own.
 
     `options` are the fields of `UserFile` after its path, in their order.
     """
     from orchestrator.known_sweeps import find_sweep
-    from orchestrator.manifests import slug
+    from orchestrator.own_names import on_own_cells
     from trainables.userdata import UserFile
 
     chosen = find_sweep(sweep)
     if data is None:
-        if any(options):
+        if any(options) or name:
             raise ValueError(
-                "--label-key, --batch-key, --min-cells, --labels, --counts-layer, --values and"
-                " --library-size describe --data FILE"
+                "--label-key, --batch-key, --min-cells, --labels, --counts-layer, --values,"
+                " --library-size, --transpose and --name describe --data FILE"
             )
         return chosen
-    cells: Any = UserFile(data, *options)
-    return chosen.on(cells, name=f"{chosen.name}-{slug(cells.name)}")
+    return on_own_cells(chosen, UserFile(data, *options, title=name or ""), storage)
 
 
 def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:

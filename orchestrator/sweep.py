@@ -105,6 +105,7 @@ class Sweep:
         arms that are one.
         """
         sources = [find_dataset(source) for source in self.datasets]
+        refuse_equal_names(self.name, [*sources, *map(find_dataset, self.pretraining_datasets())])
         seeds = list(self.seeds)
         for what, values in {"models": self.models, "datasets": sources, "seeds": seeds}.items():
             if not values:
@@ -277,6 +278,18 @@ def looks(first: int, most: int, at_most: int = 5) -> tuple[int, ...]:
     """
     step = max(first, -(-(most - first) // (at_most - 1)))
     return (*range(first, most, step), most)
+
+
+def refuse_equal_names(sweep: str, sources: Sequence[Dataset]) -> None:
+    """Raise ValueError where two data sets of a sweep have one name: their results would mix."""
+    by_name: dict[str, Dataset] = {}
+    for source in sources:
+        other = by_name.setdefault(source.name, source)
+        if other is not source and other.sha256 != source.sha256:
+            raise ValueError(
+                f"the sweep {sweep!r} has two data sets called {source.name!r}; give one another"
+                " name, as in UserFile(path, title='donor2')"
+            )
 
 
 def find_dataset(source: str | Dataset) -> Dataset:

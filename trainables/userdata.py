@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from trainables import readers
 from trainables.intake import labels as columns
 from trainables.intake.decision import INTAKE, IntakeOptions
@@ -26,6 +24,7 @@ class UserFile:
     note says which was taken. `labels` is a table with a row a cell, whose columns join `obs`.
     Cells without a label are left out, and so are cell types of fewer than `min_cells`.
     `counts_layer`, `values` and `library_size` decide where content cannot: see `IntakeOptions`.
+    `transpose` says that a table has a row per gene. `title` names the cells in place of the file.
     """
 
     path: Path
@@ -36,6 +35,8 @@ class UserFile:
     counts_layer: str | None = None
     values: str | None = None
     library_size: str | None = None
+    transpose: bool = False
+    title: str = ""
 
     def __post_init__(self) -> None:
         """Take paths as text too: a sweep's file spells them so."""
@@ -51,8 +52,8 @@ class UserFile:
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
-        return readers.title(self.path)
+        """The title, else the file's name without its ending."""
+        return self.title or readers.title(self.path)
 
     @cached_property
     def sha256(self) -> str:
@@ -62,6 +63,8 @@ class UserFile:
         """
         readers.kind_of(self.path)
         keys = {"label_key": self.label_key, "batch_key": self.batch_key, "min": self.min_cells}
+        if self.transpose:
+            keys["transpose"] = True
         labels = None if self.labels is None else content_sha256(self.labels)
         files = {"file": content_sha256(self.path), "labels": labels}
         taken = {"options": asdict(self.options), "values": asdict(self.intake.decision.values)}
@@ -84,10 +87,13 @@ class UserFile:
         LookupError for a column that is not there.
         """
         asked = {key for key in (self.label_key, self.batch_key) if key}
-        cells = readers.read(self.path, frozenset(asked | TABLE_COLUMNS))
-        obs = cells.obs if self.labels is None else self.joined(cells.obs, self.labels)
-        notes: list[str] = []
         file = self.path.name
+        cells = readers.read(self.path, frozenset(asked | TABLE_COLUMNS), self.transpose)
+        notes: list[str] = [*cells.uns.get("notes", [])]
+        obs = cells.obs
+        if self.labels is not None:
+            obs = readers.join_labels(obs, self.labels, file, notes)
+        refuse_unread(cells, {*asked, "cell_type"} - {*map(str, obs.columns)}, file)
         label_key = columns.label_column(obs, self.label_key, file, notes)
         types = columns.cell_types(obs, label_key, self.min_cells, file, notes)
         batch_key = columns.batch_column(obs, self.batch_key, file, notes)
@@ -106,20 +112,15 @@ class UserFile:
         cells.uns["notes"] = notes
         return cells
 
-    def joined(self, obs: pd.DataFrame, path: Path) -> pd.DataFrame:
-        """`obs` with the columns of the table of labels, cell by cell."""
-        more = readers.text_table(path)
-        known = more.index.isin(obs.index)
-        if not known.any():
-            raise LookupError(
-                f"{path.name} names none of the cells of {self.path.name} in its first column (it"
-                f" has {columns.listed(more.index, 2)}; the cells are"
-                f" {columns.listed(obs.index, 2)})"
-            )
-        if more.index.has_duplicates:
-            twice = more.index[more.index.duplicated()][0]
-            raise ValueError(f"{path.name} names the cell {twice!r} twice; give one row a cell")
-        return obs.drop(columns=more.columns, errors="ignore").join(more)
+
+def refuse_unread(cells: Any, needed: set[str], file: str) -> None:
+    """Raise ValueError for a column that is needed and whose encoding anndata does not know."""
+    if unread := sorted(needed & set(cells.uns.get("unread", []))):
+        raise ValueError(
+            f"{file}: obs[{unread[0]!r}] has an encoding that this version of anndata does not"
+            f" know; write it as text: adata.obs[{unread[0]!r}] ="
+            f" adata.obs[{unread[0]!r}].astype(str)"
+        )
 
 
 def content_sha256(path: Path) -> str:

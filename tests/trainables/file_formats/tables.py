@@ -1,0 +1,458 @@
+"""Tables of counts and of labels, in the dialects of R, Excel, pandas and others."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tests.trainables.file_formats.table import (
+    CELLS,
+    COUNTS,
+    GENES,
+    LABELS,
+    N_CELLS,
+    TYPES,
+    Given,
+    dense,
+    h5ad,
+    labels,
+    read,
+    refused,
+)
+
+
+def text(folder: Path, content: str, name: str = "mine.csv", encoding: str = "utf-8") -> Given:
+    """A text file with this content."""
+    (folder / name).write_bytes(content.encode(encoding))
+    return Given(folder / name)
+
+
+# ---- tables of counts ----------------------------------------------------------------------------
+
+
+@read
+def csv(folder):
+    return text(folder, dense().to_csv())
+
+
+@read
+def tsv_named_txt(folder):
+    return text(folder, dense().to_csv(sep="\t"), "mine.txt")
+
+
+@read
+def tabs_named_csv(folder):
+    return text(folder, dense().to_csv(sep="\t"))
+
+
+@read
+def semicolons(folder):
+    return text(folder, dense().to_csv(sep=";"))
+
+
+@read
+def semicolons_and_decimal_commas(folder):
+    table = dense()
+    table[GENES] = table[GENES].astype(float)
+    given = text(folder, table.to_csv(sep=";", decimal=","))
+    given.note = "decimal commas"
+    return given
+
+
+@read
+def tabs_compressed_by_bzip2(folder):
+    (folder / "mine.tsv.bz2").write_bytes(bz2.compress(dense().to_csv(sep="\t").encode()))
+    return Given(folder / "mine.tsv.bz2")
+
+
+@read
+def txt_gz(folder):
+    (folder / "mine.txt.gz").write_bytes(gzip.compress(dense().to_csv(sep="\t").encode()))
+    return Given(folder / "mine.txt.gz")
+
+
+@read
+def csv_xz(folder):
+    (folder / "mine.csv.xz").write_bytes(lzma.compress(dense().to_csv().encode()))
+    return Given(folder / "mine.csv.xz")
+
+
+@read
+def csv_zst(folder):
+    import pyarrow
+
+    with pyarrow.output_stream(str(folder / "mine.csv.zst"), compression="zstd") as stream:
+        stream.write(dense().to_csv().encode())
+    return Given(folder / "mine.csv.zst")
+
+
+@read
+def zip_of_one_table(folder):
+    with zipfile.ZipFile(folder / "mine.zip", "w") as archive:
+        archive.writestr("mine.csv", dense().to_csv())
+        archive.writestr("__MACOSX/._mine.csv", "x")
+    return Given(folder / "mine.zip")
+
+
+@read
+def excel_with_bom(folder):
+    return text(folder, dense().to_csv(), encoding="utf-8-sig")
+
+
+@read
+def excel_unicode_text(folder):
+    return text(folder, dense().to_csv(sep="\t"), "mine.txt", "utf-16")
+
+
+@read
+def excel_sep_line(folder):
+    return text(folder, "sep=;\n" + dense().to_csv(sep=";"))
+
+
+@read
+def windows_line_ends(folder):
+    return text(folder, dense().to_csv(lineterminator="\r\n"))
+
+
+@read
+def comments_first(folder):
+    return text(folder, "# made by hand\n#\n" + dense().to_csv())
+
+
+@read
+def latin_1(folder):
+    table = dense().assign(place="Orléans")
+    given = text(folder, table.to_csv(), encoding="latin-1")
+    given.note = "Windows-1252"
+    return given
+
+
+@read
+def write_table_of_r(folder):
+    lines = dense().to_csv(sep=" ", quoting=2).splitlines()
+    header = lines[0].split(" ", 1)[1]  # R names no column of row names
+    return text(folder, "\n".join([header, *lines[1:]]) + "\n", "mine.txt")
+
+
+@read
+def write_table_of_r_with_tabs(folder):
+    lines = dense().to_csv(sep="\t").splitlines()
+    return text(folder, "\n".join([lines[0].lstrip("\t"), *lines[1:]]) + "\n", "mine.tsv")
+
+
+@read
+def numbers_of_rows_first(folder):
+    table = dense().reset_index(names="barcode")
+    given = text(folder, table.to_csv())
+    given.note = "column 'barcode'"
+    return given
+
+
+@read
+def commas_at_line_ends(folder):
+    lines = dense().to_csv().splitlines()
+    return text(folder, "".join(f"{line},\n" for line in lines))
+
+
+@read
+def text_columns_beside_genes(folder):
+    return text(folder, dense().assign(**{"Sample Name": "s1", "is_good": True}).to_csv())
+
+
+@read
+def numbers_that_describe_cells(folder):
+    table = dense().assign(seurat_clusters=np.arange(N_CELLS) % 2, nCount_RNA=COUNTS.sum(axis=1))
+    given = text(folder, table.to_csv())
+    given.note = "seurat_clusters"
+    return given
+
+
+@read
+def parquet(folder):
+    dense().to_parquet(folder / "mine.parquet")
+    return Given(folder / "mine.parquet")
+
+
+@read
+def feather(folder):
+    dense().reset_index(names="barcode").to_feather(folder / "mine.feather")
+    return Given(folder / "mine.feather")
+
+
+def turned(folder: Path, **options: str) -> Path:
+    """A table of genes x cells."""
+    dense(labelled=False).T.to_csv(folder / "mine.csv", **options)
+    return folder / "mine.csv"
+
+
+@refused("add --transpose")
+def genes_x_cells(folder):
+    return Given(turned(folder), labels(folder))
+
+
+@read
+def genes_x_cells_with_transpose(folder):
+    return Given(turned(folder), labels(folder), transpose=True)
+
+
+@read
+def genes_x_cells_with_a_row_of_labels(folder):
+    dense().T.to_csv(folder / "mine.csv")
+    return Given(folder / "mine.csv", transpose=True)
+
+
+@refused("leave --transpose out")
+def cells_x_genes_with_transpose(folder):
+    dense().to_csv(folder / "mine.csv")
+    return Given(folder / "mine.csv", transpose=True)
+
+
+@refused("add --transpose")
+def genes_x_cells_of_few_genes(folder):
+    table = pd.DataFrame(COUNTS[:, :5], index=CELLS, columns=[f"G{i}" for i in range(5)])
+    table.T.to_csv(folder / "mine.csv")
+    return Given(folder / "mine.csv", labels(folder))
+
+
+@refused("decimal points")
+def thousands(folder):
+    return text(
+        folder, "cell\tcell_type\tCD3D\tLYZ\nc1\ta\t1,234\t0\nc2\tb\t2,345\t1\n", "mine.tsv"
+    )
+
+
+@refused("holds text")
+def counts_with_a_word(folder):
+    return text(folder, "cell,cell_type,CD3D,LYZ\nc1,a,1,2\nc2,b,many,3\n")
+
+
+@refused("its header has 3 columns, and row 2 has 4")
+def ragged_rows(folder):
+    return text(folder, "cell,CD3D,LYZ\nc1,1,2\nc2,1,2,3\n")
+
+
+@refused("a header and no rows")
+def header_alone(folder):
+    return text(folder, "cell,cell_type,CD3D\n")
+
+
+@refused("Excel turned names of genes into dates")
+def dates_twice(folder):
+    table = dense()
+    table.columns = ["cell_type", "2-Sep", "2-Sep", *GENES[2:]]
+    return text(folder, table.to_csv())
+
+
+@refused("occur more than once")
+def column_twice(folder):
+    table = dense()
+    table.columns = ["cell_type", GENES[1], *GENES[1:]]
+    return text(folder, table.to_csv())
+
+
+@refused("series matrix of GEO")
+def series_matrix(folder):
+    return text(folder, '!Series_title\t"Cells"\n!Series_geo_accession\t"GSE9"\n', "mine.txt")
+
+
+@read
+def names_of_columns_in_a_comment(folder):
+    header, *rows = dense().to_csv(sep="\t").splitlines()
+    rows = [row.replace("B cell", "1").replace("T cell", "2") for row in rows]
+    names = "# " + header.strip().replace("\t", " ")
+    given = text(folder, "\n".join(["# made by hand", names, *rows]) + "\n", "mine.tsv")
+    table = LABELS.rename(columns={"cell_type": "kind"})
+    return Given(given.path, labels(folder, table), label_key="kind")
+
+
+@refused("has no header")
+def no_header(folder):
+    return text(folder, dense(labelled=False).to_csv(header=False))
+
+
+@refused("scanpy.read_umi_tools")
+def a_count_per_row(folder):
+    return text(folder, "gene\tcell\tcount\nCD3D\tAAA\t3\nCD3D\tCCC\t1\n", "mine.tsv")
+
+
+@refused("does not name cells")
+def fragments_of_atac(folder):
+    rows = "".join(f"chr1\t{i}\t{i + 90}\tAAA-1\t1\n" for i in range(9))
+    return text(folder, "# id=pbmc\n" + rows, "fragments.tsv")
+
+
+@refused("describes receptors")
+def receptors(folder):
+    return text(folder, "barcode,contig_id,length,reads\nAAA-1,AAA-1_c1,500,9\n")
+
+
+@refused("add --transpose")
+def genes_x_cells_of_a_mixture(folder):
+    table = dense(labelled=False).T
+    table.index = [f"HUMAN_{gene}" for gene in GENES]
+    table.columns = [f"Barcode{i}" for i in range(N_CELLS)]
+    return text(folder, table.to_csv())
+
+
+@refused("GCT table")
+def gct(folder):
+    return text(folder, "#1.2\n2\t2\nName\tDescription\ts1\ts2\nCD3D\tna\t1\t2\n", "mine.txt")
+
+
+@refused("save the sheet as .csv")
+def excel(folder):
+    with zipfile.ZipFile(folder / "mine.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return Given(folder / "mine.xlsx")
+
+
+@refused("save the sheet as .csv")
+def excel_named_csv(folder):
+    with zipfile.ZipFile(folder / "mine.csv", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return Given(folder / "mine.csv")
+
+
+@refused("no names of cells and genes")
+def npz(folder):
+    sparse.save_npz(folder / "mine.npz", sparse.csr_matrix(COUNTS))
+    return Given(folder / "mine.npz")
+
+
+@refused("anndataR::write_h5ad")
+def rds(folder):
+    (folder / "mine.rds").write_bytes(gzip.compress(b"X\n\0\0\0\3"))
+    return Given(folder / "mine.rds")
+
+
+@refused("anndataR::write_h5ad")
+def rdata_without_its_ending(folder):
+    (folder / "mine.dat").write_bytes(gzip.compress(b"RDX3\nX\n\0\0\0\3"))
+    return Given(folder / "mine.dat")
+
+
+@refused("holds 2 files (a.csv, b.csv)")
+def zip_of_two_tables(folder):
+    with zipfile.ZipFile(folder / "mine.zip", "w") as archive:
+        archive.writestr("a.csv", dense().to_csv())
+        archive.writestr("b.csv", dense().to_csv())
+    return Given(folder / "mine.zip")
+
+
+# ---- tables of labels ----------------------------------------------------------------------------
+
+
+def with_labels(folder: Path, table: pd.DataFrame, note: str = "", **options: str) -> Given:
+    """An .h5ad without labels, and a table of them."""
+    return Given(h5ad(folder, labelled=False), labels(folder, table, **options), note=note)
+
+
+def renamed(change) -> pd.DataFrame:
+    """The table of labels under other names of cells."""
+    return LABELS.set_axis([change(cell) for cell in CELLS], axis=0)
+
+
+@read
+def labels_with_semicolons_and_bom(folder):
+    return with_labels(folder, LABELS, sep=";", encoding="utf-8-sig")
+
+
+@read
+def labels_without_suffix(folder):
+    return with_labels(folder, renamed(lambda cell: cell[:-2]), note="without their ending")
+
+
+@read
+def labels_with_dots_of_r(folder):
+    return with_labels(folder, renamed(lambda cell: cell.replace("-", ".")), note="separates")
+
+
+@read
+def labels_with_a_sample_before(folder):
+    return with_labels(folder, renamed(lambda cell: f"s1_{cell}"), note="barcodes alone")
+
+
+@read
+def labels_with_blanks(folder):
+    return with_labels(folder, renamed(lambda cell: f" {cell} "))
+
+
+@read
+def labels_of_more_cells(folder):
+    more = LABELS.set_axis([cell[:-1] + "2" for cell in CELLS], axis=0)
+    return with_labels(folder, pd.concat([LABELS, more]))
+
+
+@read
+def labels_of_fewer_cells(folder):
+    given = with_labels(folder, LABELS.iloc[:30], note="names 30 of 40 cells")
+    given.cells = 30
+    return given
+
+
+@read
+def labels_with_numbers_of_rows(folder):
+    table = LABELS.reset_index()
+    return with_labels(folder, table.set_axis(range(1, N_CELLS + 1), axis=0), note="'barcode'")
+
+
+@read
+def labels_in_a_later_column(folder):
+    table = pd.DataFrame(
+        {"cell_type": TYPES, "cell": CELLS}, index=[f"n{i}" for i in range(N_CELLS)]
+    )
+    return with_labels(folder, table, note="names cells in column 'cell'")
+
+
+@read
+def labels_zipped(folder):
+    path = labels(folder)
+    with zipfile.ZipFile(folder / "labels.zip", "w") as archive:
+        archive.write(path, "labels.csv")
+    path.unlink()
+    return Given(h5ad(folder, labelled=False), folder / "labels.zip")
+
+
+@read
+def labels_that_replace_a_column(folder):
+    path = labels(folder)
+    shutil.copy(path, folder / "again.csv")
+    return Given(h5ad(folder), folder / "again.csv")
+
+
+@refused("names none of the cells")
+def labels_of_other_cells(folder):
+    return with_labels(folder, renamed(lambda cell: cell[::-1].replace("A", "N")))
+
+
+@refused("names the cell")
+def labels_twice(folder):
+    return with_labels(folder, pd.concat([LABELS, LABELS]))
+
+
+@refused("two columns 'cell_type'")
+def labels_in_two_columns(folder):
+    return with_labels(folder, pd.concat([LABELS, LABELS], axis=1))
+
+
+@refused("--labels takes a .csv or .tsv")
+def labels_in_an_h5ad(folder):
+    return Given(h5ad(folder, labelled=False), h5ad(folder, "other.h5ad"))
+
+
+@refused("there is no file")
+def labels_that_are_not_there(folder):
+    return Given(h5ad(folder, labelled=False), folder / "nowhere.csv")
+
+
+@refused("save the sheet as .csv")
+def labels_in_excel(folder):
+    return Given(h5ad(folder, labelled=False), excel(folder).path)
