@@ -21,7 +21,11 @@ NOT_GENES = {
     r"|.+[_\-. ]protein|AB[_]CD\w+|.+_(anti|prot|ab))$",
     "spike-ins": r"^(ERCC[\-_.]\d{5}|.*_ERCC-\d{5}|SIRV\d+.*)$",
 }
-GENOMES = r"GRCh3[78]|hg19|hg38|GRCm3[89]|mm9|mm10|mm39|T2T|CHM13|GRCh38_and_mm10"
+GENOMES = (
+    r"GRCh3[78]|hg19|hg38|GRCm3[89]|mm9|mm10|mm39|T2T|CHM13|GRCh38_and_mm10"
+    r"|HUMAN|MOUSE|human|mouse"
+)
+"""Genomes and species before names of genes, as in mixtures of cells of two species."""
 COLUMN_NAMES = frozenset(
     "genename genenames featurename featurenames feature features genesymbol genesymbols symbol"
     " symbols geneshortname gene genes hgnc hgncsymbol hgncsymbols externalgenename officialsymbol"

@@ -11,7 +11,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from trainables.readers.foreign import FROM_MUON
+from trainables.readers.foreign import several_modalities
 
 read_elem: Any = ad.io.read_elem
 WRITE_IT = "write it again with adata.write_h5ad()"
@@ -34,10 +34,11 @@ def zarr(path: Path) -> Any:
     with readable(path, "zarr folder", broken):
         import zarr as library
 
-        group: Any = library.open(path, mode="r")
-        names = set(group) if hasattr(group, "keys") else set()
+        # metadata of the whole folder may name types of a later zarr, in parts that nobody needs
+        group: Any = library.open_group(path, mode="r", use_consolidated=False)
+        names = set(group)
     if "mod" in names:
-        raise ValueError(f"{path.name} is MuData; {FROM_MUON.format(file=path.name)}")
+        raise ValueError(several_modalities(list(group["mod"]), path.name))
     if tables := [f"{k}/{name}" for k in ("tables", "table") if k in names for name in group[k]]:
         raise ValueError(
             f"{path.name} is SpatialData; give the path of its table: {path / tables[0]}"

@@ -48,7 +48,7 @@ def dialect_of(path: Path, encoding: str | None = None) -> Dialect:
     """
     encoding = encoding or encoding_of(path)
     with lines_of(path, encoding) as lines:
-        skip, given, first = leading(lines)
+        skip, given, comment, first = leading(lines)
         rows = [line for line in itertools.islice(lines, LINES) if line.strip()]
     if not first:
         raise ValueError(f"{path.name} is an empty file; write or download it again")
@@ -57,9 +57,27 @@ def dialect_of(path: Path, encoding: str | None = None) -> Dialect:
         raise ValueError(single_column(path, first, rows))
     header, body = split(first, separator), [split(row, separator) for row in rows]
     width = len(body[0]) if body else len(header)
+    if are_values(header[1:]):  # a row of numbers: the names are in a comment, or nowhere
+        header, skip = comment.lstrip("# ").split(), skip - 1
+        if len(header) not in (width, width - 1):
+            raise ValueError(
+                f"{path.name} has no header: its first row holds numbers, not names of genes"
+                f" ({first.strip()[:40]}); write the names there"
+            )
     if len(header) == width - 1:  # R's write.table names no column of row names
         header = ["", *header]
     return Dialect(encoding, separator, decimal_of(path, body), tuple(header), skip)
+
+
+def are_values(fields: list[str]) -> bool:
+    """Whether fields of a first line are numbers of a matrix, and not numbers as names.
+
+    >>> are_values(["1.0", "0.0"]), are_values(["0", "1", "2"]), are_values(["7", "7"])
+    (True, False, True)
+    """
+    if not fields or not all(re.match(r"^-?\d+([.,]\d+)?$", field) for field in fields):
+        return False
+    return len(set(fields)) < len(fields) or not all(field.isdigit() for field in fields)
 
 
 def encoding_of(path: Path) -> str:
@@ -85,8 +103,9 @@ def lines_of(path: Path, encoding: str) -> Iterator[IO[str]]:
         ) from error
 
 
-def leading(lines: IO[str]) -> tuple[int, str | None, str]:
-    """Return the number of lines up to the header's end, Excel's "sep=", and the header.
+def leading(lines: IO[str]) -> tuple[int, str | None, str, str]:
+    """Return the number of lines up to the header's end, Excel's "sep=", the last comment, and
+    the header.
 
     Comments (#) and blank lines before the header are passed over, but for one that is a header
     itself, since it has as many columns as the line that follows.
@@ -98,8 +117,8 @@ def leading(lines: IO[str]) -> tuple[int, str | None, str]:
         elif line.startswith("#") and len(line.split("\t")) < 2 and len(line.split(",")) < 3:
             comment = line
         elif line.strip():
-            return number, separator, line
-    return 0, separator, comment
+            return number, separator, comment, line
+    return 0, separator, comment, ""
 
 
 def split(line: str, separator: str) -> list[str]:

@@ -6,9 +6,6 @@ FROM_R = (
     'in R, load it and write it with anndataR: anndataR::write_h5ad(object, "mine.h5ad"), or with'
     ' zellkonverter::writeH5AD(Seurat::as.SingleCellExperiment(object), "mine.h5ad")'
 )
-FROM_MUON = (
-    'write the RNA of it: mudata.read("{file}")["rna"].write_h5ad("mine.h5ad") (pip install mudata)'
-)
 FROM_EXCEL = (
     "save the sheet as .csv and give that (Excel turns gene names such as SEPT2 into dates, so"
     " prefer the file from before Excel)"
@@ -30,7 +27,6 @@ WAYS_OUT: dict[str, tuple[str, str]] = {
         'in R, convert it: SeuratDisk::Convert("mine.h5Seurat", dest = "h5ad"), or load it and use'
         ' anndataR::write_h5ad(object, "mine.h5ad")',
     ),
-    ".h5mu": ("a MuData file", FROM_MUON.format(file="mine.h5mu")),
     ".xlsx": ("an Excel file", FROM_EXCEL),
     ".xls": ("an Excel file", FROM_EXCEL),
     ".xlsm": ("an Excel file", FROM_EXCEL),
@@ -111,3 +107,18 @@ CONTENTS: dict[bytes, tuple[str, str]] = {
 def way_out(ending: str) -> str:
     """Return the words that lead from a format to a file that can be read."""
     return WAYS_OUT[ending][1]
+
+
+def several_modalities(names: list[str], file: str) -> str:
+    """Return what is wrong with MuData, and how to write the RNA of it.
+
+    >>> several_modalities(["adt", "gex"], "mine.h5mu")[:40]
+    'mine.h5mu is MuData with the parts adt, '
+    """
+    rna = next(
+        (name for name in names if name.lower() in ("rna", "gex", "gene expression")), "NAME"
+    )
+    return (
+        f"{file} is MuData with the parts {', '.join(names)}; write the RNA of it:"
+        f' mudata.read("{file}")["{rna}"].write_h5ad("mine.h5ad") (pip install mudata)'
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.readers.anndata_files import WRITE_IT, readable, stored
-from trainables.readers.foreign import FROM_MUON, FROM_R, way_out
+from trainables.readers.foreign import FROM_R, several_modalities, way_out
 
 PLUGIN = "hdf5plugin"
 
@@ -18,7 +18,7 @@ def hdf5(path: Path) -> Any:
     file = opened(path)
     groups = set(file)
     if "mod" in groups:
-        refuse_several_modalities(file, path)
+        raise ValueError(several_modalities(list(file["mod"]), path.name))
     if {"obs", "var"} <= groups:
         refuse_missing_filter(file, path)
         return anndata_cells(file, path)
@@ -79,16 +79,6 @@ def anndata_cells(file: Any, path: Path) -> Any:
         with readable(path, ".h5ad file", broken):
             return ad.read_h5ad(path)
     return stored(file, path, ".h5ad file", broken)
-
-
-def refuse_several_modalities(file: Any, path: Path) -> None:
-    """Raise ValueError, which names the modalities, for MuData under any ending."""
-    names = list(file["mod"])
-    rna = next((name for name in names if name.lower() in ("rna", "gex", "gene expression")), None)
-    words = FROM_MUON.format(file=path.name)
-    if rna != "rna":
-        words = words.replace('"rna"', repr(rna or (names[0] if names else "rna")))
-    raise ValueError(f"{path.name} is MuData with the parts {', '.join(names)}; {words}")
 
 
 def holds_10x(group: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import IO, Any
 from trainables.readers.foreign import CONTENTS, ENDINGS, way_out
 
 KINDS = "an .h5ad, .zarr, 10x .h5, .loom, .csv, .tsv or .parquet file or a 10x folder"
-HDF5_ENDINGS = (".h5ad", ".h5", ".hdf5", ".loom")
+HDF5_ENDINGS = (".h5ad", ".h5", ".hdf5", ".loom", ".h5mu")
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 ARROW_ENDINGS = (".parquet", ".feather")
 ARCHIVE_ENDINGS = (".tar", ".tgz", ".zip")

@@ -63,7 +63,9 @@ def is_turned(rows: Any, columns: Any) -> bool:
 
 def are_genes(names: np.ndarray) -> bool:
     """Whether names are those of genes: Ensembl ids, or well-known symbols among them."""
-    return matches(names, ENSEMBL) > 0.5 or landmarks(names) >= 3
+    series: Any = pd.Series(names, dtype=object).str
+    bare = series.replace(rf"^({GENOMES})_+", "", regex=True).to_numpy(dtype=object)
+    return matches(bare, ENSEMBL) > 0.5 or landmarks(bare) >= 3
 
 
 def refuse_genomes(names: np.ndarray, file: str) -> None:

@@ -11,12 +11,12 @@ import zipfile
 from pathlib import Path
 
 from trainables.readers.kinds import (
+    ARCHIVE_ENDINGS,
     COMPRESSED_ENDINGS,
     ZARR_MARKS,
     beginning,
     decompressed,
     kind_of,
-    title,
 )
 from trainables.readers.sparse_folders import matrices_below
 
@@ -46,12 +46,12 @@ def content(path: Path, _written: int, _size: int) -> Path:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                archive.extractall(home / title(path))
-            return only_one(home / title(path), path)
+                archive.extractall(home / inner_name(path))
+            return only_one(home / inner_name(path), path)
         if beginning(path)[0][257:262] == b"ustar":
             with tarfile.open(path) as archive:
-                archive.extractall(home / title(path), filter="data")
-            return only_one(home / title(path), path)
+                archive.extractall(home / inner_name(path), filter="data")
+            return only_one(home / inner_name(path), path)
         return decompressed_to(home, path)
     except OSError as error:
         if error.errno in (28, 122):  # no space, or a quota
@@ -66,6 +66,18 @@ def content(path: Path, _written: int, _size: int) -> Path:
         raise ValueError(
             f"{path.name} cannot be unpacked without a password; unpack it yourself"
         ) from error
+
+
+def inner_name(path: Path) -> str:
+    """Return an archive's name without its ending: that of what it holds.
+
+    >>> inner_name(Path("mine.zarr.zip")), inner_name(Path("mine.tar.gz"))
+    ('mine.zarr', 'mine')
+    """
+    name = path.name
+    while Path(name).suffix.lower() in (*ARCHIVE_ENDINGS, *COMPRESSED_ENDINGS):
+        name = Path(name).stem
+    return name
 
 
 def damaged(path: Path) -> ValueError:
@@ -105,6 +117,8 @@ def only_one(folder: Path, archive: Path) -> Path:
     if len(several) == 1:
         return several[0]
     names = [str(file.relative_to(folder)) for file in several or files_below(folder)]
+    if not names:
+        raise ValueError(f"{archive.name} is an archive without files; make or download it again")
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     raise ValueError(
         f"{archive.name} holds {len(names)} files ({listed}); unpack it and give one of them"

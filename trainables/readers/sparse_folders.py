@@ -86,7 +86,8 @@ def is_unfiltered(path: Path) -> bool:
 
 def matrices_in(folder: Path) -> list[Path]:
     """Return the Matrix Market files of a folder; a tool's main one alone where it is there."""
-    found = [file for file in sorted(folder.iterdir()) if MATRIX.search(plain(file.name))]
+    files = [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]
+    found = [file for file in files if MATRIX.search(plain(file.name)) and file.is_file()]
     main = {"matrix.mtx", *(tool[0].lower() for tool in TOOLS)}
     chosen = [file for file in found if plain(file.name) in main]
     return chosen[:1] or found
@@ -113,7 +114,8 @@ def triple_of(matrix: Path) -> Triple:
 
     Raises LookupError where one is missing or there is no telling which.
     """
-    files = {plain(file.name): file for file in sorted(matrix.parent.iterdir()) if file.is_file()}
+    every = [file for file in sorted(matrix.parent.iterdir()) if file.name[0] != "."]
+    files = {plain(file.name): file for file in every if file.is_file()}
     for main, cells, genes in TOOLS:
         if plain(matrix.name) == main.lower() and cells in files and genes in files:
             return Triple(matrix, files[cells], files[genes], files.get(SYMBOLS))

@@ -38,6 +38,12 @@ def from_frame(
     Raises ValueError for genes x cells that are not to be turned, and for genes whose values are
     not numbers.
     """
+    refuse_lists(frame, path)
+    if frame.index.duplicated().mean() > 0.5:
+        raise ValueError(
+            f"{path.name}: its first column does not name cells, since {frame.index[0]!r} and"
+            " others repeat; give a table with a row a cell and a column a gene"
+        )
     turned = is_turned(frame.index, frame.columns)
     if turned and not transpose:
         raise ValueError(
@@ -66,6 +72,25 @@ def from_frame(
     cells = ad.AnnData(genes.to_numpy(dtype=np.float32), obs=obs, var=var)
     cells.uns["notes"] = notes
     return cells
+
+
+RECEPTORS = {"contig_id", "sequence_id", "cdr3", "junction_aa"}
+"""Columns of tables of receptors, of Cell Ranger's V(D)J and of AIRR, in lower case."""
+
+
+def refuse_lists(frame: pd.DataFrame, path: Path) -> None:
+    """Raise ValueError for tables that are no matrix: a count per row, or receptors of cells."""
+    numeric = [kind.kind in "iuf" for kind in frame.dtypes]
+    if sorted(numeric) == [False, True] and frame.index.has_duplicates:
+        raise ValueError(
+            f"{path.name} lists a gene, a cell and a count in each row; make a matrix of it:"
+            f' scanpy.read_umi_tools("{path.name}").write_h5ad("mine.h5ad")'
+        )
+    if RECEPTORS & {str(column).lower() for column in frame.columns}:
+        raise ValueError(
+            f"{path.name} describes receptors (V(D)J) and holds no counts of genes; give"
+            " filtered_feature_bc_matrix.h5 of the same sample"
+        )
 
 
 def describes_cells(column: pd.Series, texts: frozenset[str]) -> bool:

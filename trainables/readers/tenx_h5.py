@@ -22,6 +22,11 @@ def tenx(file: Any, tables: list[str], path: Path) -> Any:
     if len(tables) > 1:
         refuse_genomes(sorted(tables), path)
     group = file[tables[0]]
+    if "probe_region" in group.get("features", ()):
+        raise ValueError(
+            f"{path.name} counts probes and not genes; give filtered_feature_bc_matrix.h5 of the"
+            " same run"
+        )
     with readable(path, "10x .h5 file", "it is damaged; copy it again from Cell Ranger's output"):
         shape = tuple(int(length) for length in group["shape"][()])
         parts = tuple(group[part][()] for part in ("data", "indices", "indptr"))

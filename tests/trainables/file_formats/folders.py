@@ -198,6 +198,15 @@ def tarred_folder(folder):
 
 
 @read
+def folder_with_files_of_macos(folder):
+    home = tenx(folder / "mine")
+    for file in sorted(home.iterdir()):
+        (home / f"._{file.name}").write_bytes(b"\0\5\26\7")
+    (home / ".DS_Store").touch()
+    return Given(home, labels(folder))
+
+
+@read
 def zipped_folder(folder):
     tenx(folder / "mine")
     return Given(

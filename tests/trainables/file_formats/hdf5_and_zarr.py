@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shutil
 from pathlib import Path
@@ -319,6 +320,17 @@ def zarr_with_raw_null(folder):
     return Given(folder / "mine.zarr")
 
 
+@read
+def zarr_with_a_type_of_a_later_version(folder):
+    path = zarr(folder, 3) / "zarr.json"
+    about = json.loads(path.read_text())
+    metadata = about["consolidated_metadata"]["metadata"]
+    array = next(part for part in metadata.values() if part["node_type"] == "array")
+    metadata["uns/ranks"] = array | {"data_type": {"name": "struct-of-2030"}}
+    path.write_text(json.dumps(about))
+    return Given(folder / "mine.zarr")
+
+
 @refused("give the path of its table")
 def spatialdata(folder):
     import zarr as library
@@ -326,6 +338,15 @@ def spatialdata(folder):
     group = library.open_group(folder / "mine.zarr", mode="w")
     write_elem(group.create_group("tables"), "table", cells())
     return Given(folder / "mine.zarr")
+
+
+@refused('mudata.read("mine.zarr")["rna"]')
+def mudata_in_a_zipped_zarr(folder):
+    import zarr as library
+
+    library.open_group(folder / "mine.zarr", mode="w").create_group("mod/rna")
+    shutil.make_archive(str(folder / "mine.zarr"), "zip", folder / "mine.zarr")
+    return Given(folder / "mine.zarr.zip")
 
 
 @refused('mudata.read("mine.zarr")["rna"]')
@@ -416,6 +437,12 @@ def tenx_3_of_two_genomes(folder):
     return Given(tenx(folder, **{"features/genome": genomes}), labels(folder))
 
 
+@refused("counts probes and not genes")
+def tenx_of_probes(folder):
+    regions = {"features/probe_region": ["unspliced"] * N_GENES}
+    return Given(tenx(folder, **regions), labels(folder))
+
+
 @refused("filtered_feature_bc_matrix.h5 of the same folder")
 def molecule_info(folder):
     with h5py.File(folder / "molecule_info.h5", "w") as file:
@@ -454,10 +481,11 @@ def mudata_named_h5ad(folder):
     return Given(folder / "mine.h5ad")
 
 
-@refused("mudata.read")
+@refused('mudata.read("mine.h5mu")["gex"]')
 def mudata(folder):
     with h5py.File(folder / "mine.h5mu", "w") as file:
-        file.create_group("mod/rna")
+        file.create_group("mod/adt")
+        file.create_group("mod/gex")
     return Given(folder / "mine.h5mu")
 
 

@@ -263,6 +263,45 @@ def series_matrix(folder):
     return text(folder, '!Series_title\t"Cells"\n!Series_geo_accession\t"GSE9"\n', "mine.txt")
 
 
+@read
+def names_of_columns_in_a_comment(folder):
+    header, *rows = dense().to_csv(sep="\t").splitlines()
+    rows = [row.replace("B cell", "1").replace("T cell", "2") for row in rows]
+    names = "# " + header.strip().replace("\t", " ")
+    given = text(folder, "\n".join(["# made by hand", names, *rows]) + "\n", "mine.tsv")
+    table = LABELS.rename(columns={"cell_type": "kind"})
+    return Given(given.path, labels(folder, table), label_key="kind")
+
+
+@refused("has no header")
+def no_header(folder):
+    return text(folder, dense(labelled=False).to_csv(header=False))
+
+
+@refused("scanpy.read_umi_tools")
+def a_count_per_row(folder):
+    return text(folder, "gene\tcell\tcount\nCD3D\tAAA\t3\nCD3D\tCCC\t1\n", "mine.tsv")
+
+
+@refused("does not name cells")
+def fragments_of_atac(folder):
+    rows = "".join(f"chr1\t{i}\t{i + 90}\tAAA-1\t1\n" for i in range(9))
+    return text(folder, "# id=pbmc\n" + rows, "fragments.tsv")
+
+
+@refused("describes receptors")
+def receptors(folder):
+    return text(folder, "barcode,contig_id,length,reads\nAAA-1,AAA-1_c1,500,9\n")
+
+
+@refused("add --transpose")
+def genes_x_cells_of_a_mixture(folder):
+    table = dense(labelled=False).T
+    table.index = [f"HUMAN_{gene}" for gene in GENES]
+    table.columns = [f"Barcode{i}" for i in range(N_CELLS)]
+    return text(folder, table.to_csv())
+
+
 @refused("GCT table")
 def gct(folder):
     return text(folder, "#1.2\n2\t2\nName\tDescription\ts1\ts2\nCD3D\tna\t1\t2\n", "mine.txt")

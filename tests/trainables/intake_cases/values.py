@@ -1,10 +1,9 @@
-"""What X, layers and .raw hold: counts, their logarithms, and what is neither."""
+"""What values are: counts, their logarithms, and what is neither."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import anndata as ad
 import numpy as np
 from scipy import sparse
 
@@ -16,6 +15,7 @@ from tests.trainables.intake_cases.table import (
     made,
     scaled,
     variable,
+    with_layer,
     zscores,
 )
 
@@ -72,309 +72,6 @@ def counts_through_single_precision_logs():
     return cells(x)
 
 
-# ---- where counts are --------------------------------------------------------------------------
-
-
-def with_layer(name: str, layer: Any, x: Any = None) -> Any:
-    found = cells(zscores() if x is None else x)
-    found.layers[name] = layer
-    return found
-
-
-def with_raw(raw: Any, x: Any = None, genes: Any = None) -> Any:
-    """X of some genes beside .raw."""
-    found = cells(zscores() if x is None else x)
-    found.raw = raw
-    return found if genes is None else found[:, genes].copy()
-
-
-@case("counts")
-def scaled_with_layer():
-    return with_layer("counts", counts())
-
-
-@case("counts")
-def layer_of_another_case():
-    return with_layer("Raw_Counts", counts())
-
-
-@case("counts")
-def layer_of_x_counts():
-    return with_layer("X_counts", counts(), logged())
-
-
-@case("counts")
-def layer_of_unknown_name_that_fits_x():
-    return with_layer("mystery", counts(), logged(1e6, 2))
-
-
-@case("counts")
-def layer_of_spliced_that_fits_x():
-    return with_layer("spliced", counts(), logged())
-
-
-@case("lognorm", "--counts-layer unspliced")
-def layer_of_whole_numbers_that_do_not_fit_x():
-    other = counts()
-    other.data = np.random.default_rng(0).poisson(1, other.nnz).astype(np.float32) + 1
-    return with_layer("unspliced", other, logged())
-
-
-@case("counts", "", counts_layer="unspliced")
-def layer_that_the_user_names():
-    return with_layer("unspliced", counts(), zscores())
-
-
-@case("refused", "there are: counts, X", counts_layer="umi_raw")
-def layer_that_is_not_there():
-    return with_layer("counts", counts())
-
-
-@case("counts")
-def scaled_with_raw():
-    return with_raw(cells())
-
-
-@case("counts")
-def raw_in_another_order():
-    return with_raw(cells()[:, ::-1].copy())
-
-
-@case("counts")
-def raw_of_more_genes_beside_scaled():
-    return with_raw(cells(), genes=variable())
-
-
-@case("counts")
-def raw_of_more_genes_beside_logs():
-    return with_raw(cells(), logged(), variable())
-
-
-@case("counts", "totals are")
-def raw_of_more_genes_beside_counts():
-    return with_raw(cells(), counts(), variable())
-
-
-@case("counts", "features that are no genes")
-def raw_with_antibodies():
-    return with_raw(with_antibodies(), genes=variable())
-
-
-def with_antibodies() -> Any:
-    adt = sparse.csr_matrix(
-        np.random.default_rng(0).poisson(90, (made().n_obs, 20)), dtype=np.float32
-    )
-    both = sparse.csr_matrix(sparse.hstack([counts(), adt]))
-    var = made().var.copy()
-    var["feature_types"] = "Gene Expression"
-    for i in range(20):
-        var.loc[f"CD{i}_prot", "feature_types"] = "Antibody Capture"
-    return ad.AnnData(both, obs=made().obs.copy(), var=var)
-
-
-@case("counts")
-def no_x_at_all():
-    found = with_layer("counts", counts())
-    found.X = None
-    return found
-
-
-@case("counts", "layers['counts'] is not used")
-def broken_layer_beside_counts():
-    return with_layer("counts", zscores(), counts())
-
-
-@case("counts")
-def broken_x_beside_layer():
-    x = logged().toarray()
-    x[3, 4] = np.nan
-    return with_layer("counts", counts(), x)
-
-
-@case("counts", "totals are")
-def decontaminated_x_beside_uncorrected_raw():
-    x = counts()
-    x.data = np.maximum(x.data - (np.random.default_rng(0).random(x.nnz) < 0.15), 0)
-    return with_raw(cells(), x)
-
-
-@case("refused", "--counts-layer")
-def two_layers_of_other_cells_each():
-    one, other = counts().toarray(), counts().toarray()
-    one[::2] = np.floor(one[::2] / 2)
-    other[1::2] = np.floor(other[1::2] / 2)
-    found = with_layer("counts", one)
-    found.layers["raw_counts"] = other
-    return found
-
-
-@case("counts", "chosen genes only")
-def counts_of_chosen_genes_beside_logs_of_all():
-    return with_layer("counts", counts(), logged())[:, variable()].copy()
-
-
-@case("counts", "chosen genes only")
-def counts_of_chosen_genes_beside_log2_cpm_of_all():
-    return with_layer("counts", counts(), logged(1e6, 2))[:, variable()].copy()
-
-
-@case("counts", "chosen genes only")
-def counts_of_chosen_genes_beside_median_logs_of_all():
-    return with_layer("counts", counts(), logged("median"))[:, variable()].copy()
-
-
-@case("lognorm")
-def scaled_raw_beside_logs():
-    return with_raw(cells(zscores()), logged())
-
-
-@case("lognorm")
-def logged_raw_beside_scaled_chosen_genes():
-    return with_raw(cells(logged()), genes=variable())
-
-
-@case("lognorm", "rescaled")
-def log2_raw_beside_scaled_chosen_genes():
-    return with_raw(cells(logged("median", 2)), genes=variable())
-
-
-@case("lognorm")
-def logged_layer_beside_scaled():
-    return with_layer("logcounts", logged())
-
-
-# ---- logarithms --------------------------------------------------------------------------------
-
-
-@case("lognorm")
-def ln_cp10k():
-    return cells(logged())
-
-
-@case("lognorm", "rescaled")
-def log2_cp10k():
-    return cells(logged(base=2))
-
-
-@case("lognorm", "rescaled")
-def log10_cp10k():
-    return cells(logged(base=10))
-
-
-@case("lognorm", "rescaled")
-def log2_that_the_file_states():
-    found = cells(logged(base=2))
-    found.uns["log1p"] = {"base": 2.0}
-    return found
-
-
-@case("lognorm", "which is taken")
-def log2_where_the_file_states_another_base():
-    found = cells(logged(base=2))
-    found.uns["log1p"] = {"base": 10.0}
-    return found
-
-
-@case("lognorm", "rescaled")
-def ln_cpm():
-    return cells(logged(1e6))
-
-
-@case("lognorm", "rescaled")
-def log2_cpm():
-    return cells(logged(1e6, 2))
-
-
-@case("lognorm", "rescaled")
-def log2_cp100k():
-    return cells(logged(1e5, 2))
-
-
-@case("lognorm", "rescaled")
-def ln_of_median_depth():
-    return cells(logged("median"))
-
-
-@case("lognorm", "rescaled")
-def log2_of_mean_depth():
-    return cells(logged(float(counts().sum(axis=1).mean()), 2))
-
-
-@case("lognorm", "rescaled", tolerance=2e-3)
-def ln_of_proportions():
-    return cells(logged(1.0))
-
-
-@case("lognorm", tolerance=5e-3)
-def ln_in_half_precision():
-    return cells(logged().toarray().astype(np.float16))
-
-
-@case("lognorm", tolerance=1e-3)
-def ln_rounded_to_three_decimals():
-    x = logged()
-    x.data = np.round(x.data, 3)
-    return cells(x)
-
-
-@case("lognorm", tolerance=1e-2)
-def ln_with_rare_genes_left_out_later():
-    often = np.flatnonzero(np.asarray((counts() > 0).sum(axis=0)).ravel() >= 3)
-    return cells(logged(), often)
-
-
-@case("lognorm")
-def ln_of_chosen_genes():
-    return cells(logged(), variable())
-
-
-@case("lognorm", "rescaled")
-def log2_of_chosen_genes():
-    return cells(logged(base=2), variable())
-
-
-@case("lognorm", "rescaled")
-def ln_cpm_of_chosen_genes():
-    return cells(logged(1e6), variable())
-
-
-@case("lognorm", "rescaled")
-def ln_of_median_depth_of_chosen_genes():
-    return cells(logged("median"), variable())
-
-
-@case("lognorm", tolerance=1e-3)
-def ln_of_chosen_genes_rounded_to_three_decimals():
-    x = logged()
-    x.data = np.round(x.data, 3)
-    return cells(x, variable())
-
-
-@case("counts", "never scaled per cell")
-def ln_of_counts():
-    x = counts()
-    return cells(x.log1p())
-
-
-@case("counts", "never scaled per cell")
-def log2_of_counts_of_a_few_genes():
-    x = counts().log1p()
-    x.data /= np.log(2)
-    return cells(x.astype(np.float32))
-
-
-@case("refused", "logged twice")
-def ln_of_ln():
-    return cells(logged().log1p())
-
-
-@case("refused", "logged twice")
-def log2_of_log2():
-    x = logged(base=2).log1p()
-    x.data /= np.log(2)
-    return cells(x)
-
-
 # ---- scaled, not logged ------------------------------------------------------------------------
 
 
@@ -428,6 +125,37 @@ def cpm_in_whole_numbers():
     x = scaled(1e6)
     x.data = np.round(x.data)
     return cells(x)
+
+
+def rounded(matrix: sparse.csr_matrix, how: Any = np.round) -> sparse.csr_matrix:
+    matrix.data = how(matrix.data)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+@case("refused", "whole numbers, but")
+def cp10k_rounded():
+    return cells(rounded(scaled()))
+
+
+@case("refused", "whole numbers, but")
+def cp10k_truncated():
+    return cells(rounded(scaled(), np.floor))
+
+
+@case("refused", "whole numbers, but")
+def cpm_of_chosen_genes_rounded():
+    return cells(rounded(scaled(1e6)), variable())
+
+
+@case("lognorm", "--values linear", tolerance=0.5, values="linear")
+def cp10k_rounded_on_the_users_word():
+    return cells(rounded(scaled()))
+
+
+@case("corrected", "about the same total")
+def counts_corrected_to_one_depth():
+    return cells(rounded(scaled("median")))
 
 
 @case("refused", "every cell sums to about")
