@@ -1,7 +1,8 @@
 """Does preparing half a million cells stay in bounded memory, and how fast is it?
 
-Ours: `trainables.cells.prepare`, which checks, normalises and writes. The peer: anndata reads the
-whole file and scanpy normalises it, written nowhere. Each in a process of its own.
+Ours: `trainables.cells.prepare`, which checks, normalises and writes; and `gauntlet data check`,
+which does so and looks at every cell. The peer: anndata reads the whole file and scanpy normalises
+it, written nowhere. Each in a process of its own.
 
     uv run python benchmarks/prepare.py --cells 20000
 """
@@ -30,6 +31,15 @@ def ours(path: Path, scratch: Path) -> None:
     prepare(UserFile(path), Store(scratch))
 
 
+def check(path: Path, scratch: Path) -> None:
+    """Prepare, and look at every cell, as `gauntlet data check` does."""
+    from orchestrator.data_sources import to_check
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(scratch)
+    to_check(str(path), (None, None, 0, None, None, None, None), "annotation")
+
+
 def peer(path: Path, scratch: Path) -> None:
     """Read everything, keep the counts, normalise."""
     import anndata as ad
@@ -41,7 +51,7 @@ def peer(path: Path, scratch: Path) -> None:
     sc.pp.log1p(cells)
 
 
-WAYS = {"ours": ours, "peer": peer}
+WAYS = {"ours": ours, "data check": check, "peer": peer}
 
 
 def alone(way: str, path: Path, scratch: Path) -> dict[str, float]:
@@ -85,7 +95,7 @@ def main() -> None:
         generate(path, asked.cells, asked.genes, asked.density)
         size = folder_mb(path)
         runs = [
-            {way: alone(way, path, Path(folder) / f"{way}-{run}") for way in WAYS}
+            {way: alone(way, path, Path(folder) / f"{way}-{run}".replace(" ", "-")) for way in WAYS}
             for run in range(asked.repeats)
         ]
     found = {

@@ -120,7 +120,11 @@ def viewed(cells: Cells, index: np.ndarray) -> Cells:
 
 def shown(cells: Cells, index: np.ndarray | None) -> Cells:
     """All cells without their train and test marks, and with the labels of some rows or none."""
-    columns = {key: cells.obs[key].array for key in cells.obs if key not in ("cell_type", "split", "copy_of")}
+    columns = {
+        key: cells.obs[key].array
+        for key in cells.obs
+        if key not in ("cell_type", "split", "copy_of")
+    }
     if index is not None and "cell_type" in cells.obs:
         known = pd.Categorical(cells.obs["cell_type"])
         codes = np.full_like(known.codes, -1)

@@ -24,7 +24,7 @@ def inspect(cells: Cells, name: str) -> dict[str, Any]:
     """
     taken = decision(cells)
     labels, batches = column(cells, "cell_type"), column(cells, "batch")
-    values = cells.layers["counts"] if "counts" in cells.layers else cells.X
+    values = cells.layers.get("counts", cells.X)
     totals, largest, ever = sums(values)
     detected = np.diff(values.indptr)
     first = np.arange(cells.n_obs)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from trainables.intake.finding import LIBRARY_SIZE
 from trainables.intake.taking import Intake
-from trainables.intake.values import LIBRARY_SIZE
 from trainables.matrices import changed, parts, write_csr
 
 

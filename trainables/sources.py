@@ -16,6 +16,7 @@ from trainables.intake.decision import IntakeOptions
 from trainables.origins import ByHand, File, adding, data_home, unpacked
 from trainables.store import digest, file_sha256
 
+FALLBACK = IntakeOptions(fallback="lognorm")
 UNSTATED = "not stated by the authors"
 WORDS = {
     **{name: name for name in ("cells", "genes", "labels", "batches")},
@@ -62,7 +63,7 @@ class Published:
     """Facts that hold only if our reading of the paper is right: a mismatch is a note."""
     unknown: tuple[str, ...] = ()
     """What could not be established, in words."""
-    options: IntakeOptions = IntakeOptions(fallback="lognorm")
+    options: IntakeOptions = FALLBACK
     """Options of the intake: values that cannot be recognised are what their authors say."""
     version: int = 1
     """Goes up when the reader gives other cells from the same files."""

@@ -143,7 +143,8 @@ def transfer(
 def with_copies(split: Split, first: np.ndarray, rows: np.ndarray, copy_of: np.ndarray) -> Split:
     """A split of the cells `first`, by their number there, with the copies of each cell."""
     parts = (split.train, split.valid, split.test)
-    return Split(*(rows[np.isin(copy_of, first[part])] for part in parts))
+    train, valid, test = (rows[np.isin(copy_of, first[part])] for part in parts)
+    return Split(train, valid, test)
 
 
 def labelled_share(

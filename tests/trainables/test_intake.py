@@ -1,4 +1,4 @@
-"""Every kind of file is read rightly, or refused in one sentence, by `data check` and `run` alike."""
+"""Every kind of file is read rightly or refused, by `data check` and `run` alike."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from orchestrator.known_sweeps import find_sweep
 from orchestrator.planning import plan
 from orchestrator.ready import ready
 from orchestrator.storage import store
-from tests.trainables.intake_cases import metadata, values  # noqa: F401  cases enter the table
+from tests.trainables.intake_cases import (  # noqa: F401  cases enter
+    logarithms,
+    metadata,
+    sources,
+    values,
+)
 from tests.trainables.intake_cases.table import CASES, logged, made
 from trainables.cells import decision, open_cells, prepare
 from trainables.userdata import UserFile

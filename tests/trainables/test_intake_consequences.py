@@ -8,7 +8,7 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from tests.trainables.intake_cases import values
+from tests.trainables.intake_cases import logarithms, sources, values
 from tests.trainables.intake_cases.table import cells, counts, logged, made
 from trainables.cells import decision, open_cells, prepare
 from trainables.protocols import Context
@@ -19,12 +19,12 @@ from trainables.userdata import UserFile
 
 WAYS = {
     "counts": (values.csr_counts, None),
-    "ln of CP10k": (values.ln_cp10k, None),
-    "ln of CPM": (values.ln_cpm, None),
-    "log2": (values.log2_cp10k, None),
-    "log2 that is stated": (values.log2_that_the_file_states, None),
-    "ln of median depth": (values.ln_of_median_depth, None),
-    "counts beside scaled X": (values.scaled_with_layer, None),
+    "ln of CP10k": (logarithms.ln_cp10k, None),
+    "ln of CPM": (logarithms.ln_cpm, None),
+    "log2": (logarithms.log2_cp10k, None),
+    "log2 that is stated": (logarithms.log2_that_the_file_states, None),
+    "ln of median depth": (logarithms.ln_of_median_depth, None),
+    "counts beside scaled X": (sources.scaled_with_layer, None),
     "proportions, on the user's word": (values.proportions, "linear"),
 }
 
@@ -62,11 +62,13 @@ def test_ids_know_what_was_decided(results):
 @pytest.mark.parametrize("other", [{"values": "counts"}, {"counts_layer": "X"}])
 def test_an_option_that_may_decide_is_part_of_the_identity(other, tmp_path):
     cells().write_h5ad(tmp_path / "mine.h5ad")
-    assert UserFile(tmp_path / "mine.h5ad", **other).sha256 != UserFile(tmp_path / "mine.h5ad").sha256
+    assert (
+        UserFile(tmp_path / "mine.h5ad", **other).sha256 != UserFile(tmp_path / "mine.h5ad").sha256
+    )
 
 
 def test_one_line_says_what_was_decided(tmp_path: Path):
-    found = values.scaled_with_raw()
+    found = sources.scaled_with_raw()
     found.obs.loc[found.obs_names[:14], "cell_type"] = np.nan
     found.write_h5ad(tmp_path / "mine.h5ad")
     taken = UserFile(tmp_path / "mine.h5ad", "cell_type", "batch").intake.decision

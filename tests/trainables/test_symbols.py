@@ -7,7 +7,8 @@ from trainables.intake.genes import name_genes as named
 
 SYMBOL_COLUMNS = (
     "gene_name", "feature_name", "gene_symbol", "gene_symbols", "symbol", "gene_short_name", "Gene",
-    "Symbol", "hgnc_symbol", "gene_names", "features", "gene_symbols-0", "SYMBOL", "external_gene_name",
+    "Symbol", "hgnc_symbol", "gene_names", "features", "gene_symbols-0", "SYMBOL",
+    "external_gene_name",
 )  # fmt: skip
 ID_COLUMNS = ("ensembl_id", "gene_ids", "gene_id", "feature_id", "ensembl", "Accession", "my ids")
 

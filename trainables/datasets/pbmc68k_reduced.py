@@ -30,7 +30,11 @@ class PBMC68kReduced:
     summary: str = "700 blood cells x 765 genes, 10 FACS-sorted types (Zheng et al. 2017)"
     citation: str = "Zheng et al. 2017, Nature Communications, doi:10.1038/ncomms14049"
     licence: str = "BSD-3-Clause (scanpy); cells CC BY 4.0 (10x Genomics)"
-    options: IntakeOptions = IntakeOptions(library_size="library_size")
+
+    @property
+    def options(self) -> IntakeOptions:
+        """The library is that of all genes, of which the file has 765."""
+        return IntakeOptions(library_size="library_size")
 
     def read(self) -> ad.AnnData:
         """Counts as X, with the ten `bulk_labels` as `cell_type` and the full library size.

@@ -12,7 +12,7 @@ from scipy import sparse
 from trainables.cells import blocks
 from trainables.genes.binning import log2_bins
 from trainables.genes.vocabulary import Aligned, align
-from trainables.intake.values import LIBRARY_SIZE
+from trainables.intake.finding import LIBRARY_SIZE
 from trainables.protocols import Cells
 
 LIST = "genes.txt"

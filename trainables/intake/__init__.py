@@ -1,1 +1,1 @@
-"""One intake for every file: where its counts are, how they were scaled, what a gene and a cell is."""
+"""One intake for every file: its counts, the scale of its values, its genes, cells and labels."""

@@ -3,74 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
+from trainables.intake.candidates import Candidate, holds_counts, is_primary
 from trainables.intake.decision import IntakeOptions
-from trainables.intake.genes import Genes, name_genes
-from trainables.intake.statistics import MatrixStatistics, measure
-from trainables.intake.values import Finding, judge, target_of
+from trainables.intake.finding import Finding
+from trainables.intake.labels import plain
+from trainables.intake.scales import target_of
 
-COUNT_LAYERS = frozenset(
-    "counts count rawcounts rawcount countsraw xcounts countsx raw xraw rawx umi umis umicounts"
-    " originalcounts integercounts unnormalized".split()
-)
-"""Names of layers that hold raw counts, without case and punctuation."""
 COUNTS_WAY = "put raw counts into layers['counts'] or .raw, or name their layer with --counts-layer"
 VALUES_WAY = "or say what the values are with --values counts, lognorm or linear"
-
-
-@dataclass
-class Candidate:
-    """One matrix of a file that might be taken."""
-
-    source: str
-    """"X", ".raw" or "layers['NAME']"."""
-    option: str
-    """Its name for --counts-layer."""
-    matrix: Any
-    var: pd.DataFrame
-    named_counts: bool
-    kept: np.ndarray = field(repr=False)
-    groups: np.ndarray = field(repr=False)
-    batches: list[str] = field(repr=False)
-    scratch: Path = field(repr=False)
-    stated_base: float | None = None
-
-    @cached_property
-    def genes(self) -> Genes:
-        """Names of its genes, and which columns are genes at all."""
-        return name_genes(self.var)
-
-    @cached_property
-    def seen(self) -> MatrixStatistics:
-        """Statistics of its kept cells; the first call reads the whole matrix, block by block."""
-        return measure(self.matrix, self.kept, self.genes.kept, self.groups, self.scratch)
-
-    @cached_property
-    def finding(self) -> Finding:
-        """Kind of its values."""
-        if problem := not_numbers(self.matrix):
-            return Finding("unusable", problem)
-        if not self.genes.kept.any():
-            why = self.genes.notes[0] if self.genes.notes else "it has no features"
-            return Finding("unusable", f"has no genes: {why}; give a file with gene expression")
-        stated = self.stated_base if self.source == "X" else None
-        return judge(self.seen, self.groups, self.batches, stated)
-
-
-def not_numbers(matrix: Any) -> str:
-    """Reason why a matrix does not hold real numbers, or an empty text."""
-    dtype = matrix.dtype
-    if np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating):
-        return ""
-    held = "text" if dtype.kind in "OSUT" else f"{dtype} values"
-    return f"holds {held}; it must hold real numbers"
 
 
 @dataclass(frozen=True)
@@ -81,59 +25,6 @@ class Choice:
     finding: Finding
     library: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-
-
-def candidates(
-    source: Any, kept: np.ndarray, groups: np.ndarray, batches: list[str], scratch: Path
-) -> list[Candidate]:
-    """Matrices of a file: layers with the usual names of counts, .raw, X, then other layers."""
-    about: dict[str, Any] = {"kept": kept, "groups": groups, "batches": batches}
-    about |= {"scratch": scratch, "stated_base": stated_base(source)}
-    layers = [
-        Candidate(
-            f"layers[{name!r}]", str(name), matrix, source.var, plain(name) in COUNT_LAYERS, **about
-        )
-        for name, matrix in source.layers.items()
-        if name is not None
-    ]
-    found = [layer for layer in layers if layer.named_counts]
-    if source.raw is not None and source.raw.X is not None:
-        var = with_columns(source.raw.var, source.var)
-        found.append(Candidate(".raw", "raw", source.raw.X, var, False, **about))
-    if source.X is not None:
-        found.append(Candidate("X", "X", source.X, source.var, False, **about))
-    return found + [layer for layer in layers if not layer.named_counts]
-
-
-def plain(name: object) -> str:
-    """A name without case and punctuation.
-
-    >>> plain("Raw_Counts")
-    'rawcounts'
-    """
-    return "".join(letter for letter in str(name).lower() if letter.isalnum())
-
-
-def with_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
-    """`raw.var` with the columns that only `var` has, for the genes that both have."""
-    missing = [column for column in var.columns if column not in raw.columns]
-    if not missing or not (raw.index.is_unique and var.index.is_unique):
-        return raw
-    return raw.join(var[missing])
-
-
-def stated_base(source: Any) -> float | None:
-    """Base of the logarithm that scanpy wrote into `uns["log1p"]`, or None."""
-    stated = source.uns.get("log1p")
-    if not isinstance(stated, dict) and not hasattr(stated, "get"):
-        return None
-    base = stated.get("base")
-    if base is None:
-        return float(np.e)
-    try:
-        return float(np.asarray(base).ravel()[0])
-    except (TypeError, ValueError):
-        return None
 
 
 def choose(found: list[Candidate], options: IntakeOptions, name: str) -> Choice:
@@ -158,16 +49,6 @@ def choose(found: list[Candidate], options: IntakeOptions, name: str) -> Choice:
     if logs and options.values in (None, "lognorm"):
         return best_logs(logs, found)
     return on_the_users_word(found, options, name)
-
-
-def is_primary(candidate: Candidate) -> bool:
-    """Whether counts are looked for in a matrix of this name."""
-    return candidate.named_counts or candidate.source in ("X", ".raw")
-
-
-def holds_counts(finding: Finding) -> bool:
-    """Whether values are counts as they are."""
-    return finding.kind == "counts" and finding.log_base is None
 
 
 def chosen_by_user(found: list[Candidate], options: IntakeOptions, name: str) -> Choice:
@@ -268,9 +149,9 @@ def counts_of(layer: Candidate, found: list[Candidate]) -> bool:
         return False
     for other in found:
         base = other.finding.log_base
-        if is_primary(other) and base and layer.var.index.equals(other.var.index):
-            if proportional(layer, other, base):
-                return True
+        comparable = is_primary(other) and layer.var.index.equals(other.var.index)
+        if comparable and base and proportional(layer, other, base):
+            return True
     return False
 
 
@@ -304,7 +185,9 @@ def scale_notes(candidate: Candidate) -> Iterator[str]:
         return
     usual = np.isclose(finding.log_base, np.e) and finding.target == 1e4
     if not usual:
-        yield f"{candidate.source} holds {finding.scale}; it is rescaled to ln(1 + counts per 10,000)"
+        yield (
+            f"{candidate.source} holds {finding.scale}; it is rescaled to ln(1 + counts per 10,000)"
+        )
     stated = candidate.stated_base
     if stated is not None and not np.isclose(stated, finding.log_base):
         yield (

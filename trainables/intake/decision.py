@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from trainables.intake.values import Finding, log_name
+from trainables.intake.finding import Finding, log_name
 
 ValuesKind = Literal["counts", "lognorm", "linear"]
 VALUES: tuple[ValuesKind, ...] = ("counts", "lognorm", "linear")

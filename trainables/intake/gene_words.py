@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-RNA_FEATURES = frozenset({"gene expression", "gex", "rna", "gene", "genes", "mrna", "transcriptome"})
+RNA_FEATURES = frozenset(
+    {"gene expression", "gex", "rna", "gene", "genes", "mrna", "transcriptome"}
+)
 OTHER_FEATURES = frozenset(
     {
         "antibody capture", "antibody", "adt", "protein", "prot", "proteins", "surface protein",

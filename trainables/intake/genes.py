@@ -100,7 +100,12 @@ def symbols_and_ids(
         found = symbol_column(var, least=10)
         if found is not None and (found[1] != "").all():
             full = ids[1] if ids else None
-            return found[1], unversioned(full) if ids else None, full, f"symbols from var[{found[0]!r}]"
+            return (
+                found[1],
+                unversioned(full) if ids else None,
+                full,
+                f"symbols from var[{found[0]!r}]",
+            )
     full = ids[1] if ids else None
     return index, unversioned(full) if ids else None, full, "gene names from var_names"
 

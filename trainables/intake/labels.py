@@ -23,6 +23,8 @@ BATCHES = (
 """Names of columns, likeliest first, as `plain` spells them; clusters are no cell types."""
 MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>", "nat", "#n/a"})
 """Spellings of a missing value, in lower case."""
+NOTHING: Any = None
+"""A missing value in an array of texts."""
 NO_TYPES = frozenset(
     "unknown unassigned unclassified undetermined undefined unlabelled unlabeled unannotated"
     " unidentified ambiguous doublet doublets multiplet multiplets debris artifact other others"
@@ -40,17 +42,15 @@ def cleaned(column: pd.Series) -> np.ndarray:
     (['1', None], ['B', None])
     """
     values = column.astype(object)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        numbers = column.cat.categories
-    else:
-        numbers = column
+    categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    numbers = column.cat.categories if categorical else column
     if pd.api.types.is_float_dtype(numbers):
         filled = values[column.notna()].astype(float)
         if (filled == filled.round()).all() and (filled.abs() < 1e15).all():
             values = values.where(column.isna(), filled.astype("int64").astype(object))
     text = values.map(str).str.strip()
     missing = column.isna().to_numpy() | text.str.lower().isin(MISSING).to_numpy()
-    return np.where(missing, None, text.to_numpy(dtype=object))
+    return np.where(missing, NOTHING, text.to_numpy(dtype=object))
 
 
 def label_column(obs: pd.DataFrame, key: str | None, file: str, notes: list[str]) -> str:
@@ -80,7 +80,7 @@ def label_column(obs: pd.DataFrame, key: str | None, file: str, notes: list[str]
 
 def cell_types(
     obs: pd.DataFrame, key: str, min_cells: int, file: str, notes: list[str]
-) -> pd.Categorical:
+) -> pd.Categorical[str]:
     """Type of each cell; missing where there is no label or its class is too small.
 
     Raises ValueError for a column that holds no categories, or no usable label.
@@ -108,7 +108,7 @@ def cell_types(
     kept = known & ~np.isin(labels.astype(str), small)
     if len(kept) and not kept.any():
         raise ValueError(f"{file}: no cell has a usable label in obs[{key!r}]")
-    return pd.Categorical(np.where(kept, labels, None))
+    return pd.Categorical(np.where(kept, labels, NOTHING))
 
 
 def label_notes(column: pd.Series, key: str, sizes: pd.Series) -> list[str]:
@@ -146,7 +146,7 @@ def batch_column(obs: pd.DataFrame, key: str | None, file: str, notes: list[str]
 
 def batches_of(
     obs: pd.DataFrame, kept: np.ndarray, key: str, named: bool, file: str, notes: list[str]
-) -> pd.Categorical | None:
+) -> pd.Categorical[str] | None:
     """Batch of each cell, looked at in the kept ones only (a mask).
 
     `named` says that the user named the column: a guessed one that cannot be used is left out with
@@ -172,7 +172,7 @@ def batches_of(
         return None
     if not named:
         notes.append(f"batches from {where} ({number}); say --batch-key to choose another")
-    return pd.Categorical(np.where(kept, values, None))
+    return pd.Categorical(np.where(kept, values, NOTHING))
 
 
 def no_batches(column: pd.Series, number: int, cells: int) -> str:
@@ -190,9 +190,7 @@ def existing(obs: pd.DataFrame, key: str, option: str, file: str) -> str:
     if key not in obs:
         near = difflib.get_close_matches(key, map(str, obs.columns), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? There are" if near else "there are"
-        raise LookupError(
-            f"{file} has no obs[{key!r}] for {option}; {hint}: {listed(obs.columns)}"
-        )
+        raise LookupError(f"{file} has no obs[{key!r}] for {option}; {hint}: {listed(obs.columns)}")
     return key
 
 

@@ -14,11 +14,12 @@ import pandas as pd
 from scipy import sparse
 
 from trainables.duplicates import first_copies
-from trainables.intake.counts import Choice, candidates, choose
+from trainables.intake.candidates import candidates
+from trainables.intake.counts import Choice, choose
 from trainables.intake.decision import Decision, IntakeOptions, Values
+from trainables.intake.finding import LIBRARY_SIZE
 from trainables.intake.genes import Genes
 from trainables.intake.statistics import gene_blocks
-from trainables.intake.values import LIBRARY_SIZE
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def libraries(
 def check_names(genes: Genes, var: pd.DataFrame, name: str) -> None:
     """Refuse matrices without genes, and gene names that occur twice."""
     if not genes.kept.any():
-        raise ValueError(f"{name}: none of its {len(var):,} features is a gene; {genes_note(genes)}")
+        raise ValueError(f"{name}: none of its {len(var):,} features is a gene")
     names = pd.Index(genes.names)
     if not names.is_unique:
         twice = names[names.duplicated()].unique()
@@ -171,12 +172,6 @@ def check_names(genes: Genes, var: pd.DataFrame, name: str) -> None:
             f" {', '.join(map(str, twice[:3]))}); make them unique with"
             " adata.var_names_make_unique() or sum their columns"
         )
-
-
-def genes_note(genes: Genes) -> str:
-    """What the features are, as far as a note says it."""
-    note = genes.notes[0] if genes.notes else "all were left out"
-    return f"{note}; give a file with gene expression"
 
 
 def labelled(obs: pd.DataFrame) -> np.ndarray:

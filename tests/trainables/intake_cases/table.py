@@ -80,6 +80,31 @@ def variable(number: int = 400) -> np.ndarray:
     return np.sort(np.argsort(-logged().toarray().var(axis=0))[:number])
 
 
+def with_layer(name: str, layer: Any, x: Any = None) -> Any:
+    found = cells(zscores() if x is None else x)
+    found.layers[name] = layer
+    return found
+
+
+def with_raw(raw: Any, x: Any = None, genes: Any = None) -> Any:
+    """X of some genes beside .raw."""
+    found = cells(zscores() if x is None else x)
+    found.raw = raw
+    return found if genes is None else found[:, genes].copy()
+
+
+def with_antibodies() -> Any:
+    adt = sparse.csr_matrix(
+        np.random.default_rng(0).poisson(90, (made().n_obs, 20)), dtype=np.float32
+    )
+    both = sparse.csr_matrix(sparse.hstack([counts(), adt]))
+    var = made().var.copy()
+    var["feature_types"] = "Gene Expression"
+    for i in range(20):
+        var.loc[f"CD{i}_prot", "feature_types"] = "Antibody Capture"
+    return ad.AnnData(both, obs=made().obs.copy(), var=var)
+
+
 @dataclass(frozen=True)
 class Case:
     """A file, what a user types, and what is expected."""
@@ -103,7 +128,6 @@ def case(
     options = {"label_key": "cell_type", "batch_key": "batch"} | options
 
     def enter(build: Callable[[], Any]) -> Callable[[], Any]:
-        assert build.__name__ not in CASES, build.__name__
         CASES[build.__name__] = Case(build, expected, says, options, tolerance)
         return build
 

@@ -1,0 +1,213 @@
+"""Scale of normalised values: base of their logarithm, and total that each cell was scaled to.
+
+A constant row sum after the logarithm is undone tells both (scanpy's `normalize_total`, Seurat's
+`LogNormalize`). Where genes were left out after the scaling, counts are still multiples of one
+number in each cell, which tells the base; and the total divided by this number is the cell's
+library, a whole number, which tells the total.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trainables.intake.finding import Finding, log_name
+from trainables.intake.statistics import BASES, OVERFLOW, MatrixStatistics
+
+ROUND_TARGETS = (1.0, 1e2, 1e3, 1e4, 1e5, 1e6)
+
+
+# ---- constant sums: all genes are there --------------------------------------------------------
+
+
+def constant_sums(seen: MatrixStatistics, filled: np.ndarray) -> Finding | None:
+    """Scale of cells that all have the same total once the right logarithm is undone."""
+    if filled.sum() < 3:
+        return None
+    spreads = {key: spread(sums[filled]) for key, sums in seen.sums.items()}
+    best = min(spreads, key=lambda key: spreads[key][0])
+    distance, middle = spreads[best]
+    if distance > 0.01:
+        return None
+    target = rounded_target(middle)
+    if best:
+        return Finding("lognorm", log_base=best, target=target)
+    return Finding("linear", target=target)
+
+
+def spread(sums: np.ndarray) -> tuple[float, float]:
+    """Largest relative distance from the median among 99.5 % of the cells, and the median."""
+    middle = float(np.median(sums))
+    if not np.isfinite(sums).all() or middle <= 0:
+        return math.inf, middle
+    distance = np.abs(sums / middle - 1)
+    return float(np.quantile(distance, 0.995)), middle
+
+
+def rounded_target(total: float) -> float:
+    """Total that was meant: a power of ten that is as good as reached, else six digits of it.
+
+    >>> rounded_target(9998.7), rounded_target(2190.5)
+    (10000.0, 2190.5)
+    """
+    for usual in ROUND_TARGETS:
+        if math.isclose(total, usual, rel_tol=0.005):
+            return usual
+    return float(f"{total:.6g}")
+
+
+# ---- multiples of one number: genes were left out ----------------------------------------------
+
+
+def multiples(seen: MatrixStatistics, filled: np.ndarray, stated: float | None) -> Finding:
+    """Scale of cells whose values, once the logarithm is undone, are multiples of one number."""
+    rows = [values for cell, (_, values) in seen.sample.items() if filled[cell] and len(values)]
+    if logged_twice(rows):
+        return Finding(
+            "unclear", "was logged twice; undo one logarithm with adata.X = numpy.expm1(adata.X)"
+        )
+    results = {base: units(rows, base) for base in (0.0, *BASES)}
+    passing = {base: got for base, got in results.items() if got is not None}
+    if not passing:
+        return Finding("unclear", unknown_reason(seen), log_base=None)
+    base = min(passing, key=lambda key: passing[key][1])
+    near = [b for b, got in passing.items() if got[1] < 2 * passing[base][1] + 1e-4]
+    if len(near) > 1:
+        if stated not in near:
+            return Finding("unclear", unknown_reason(seen))
+        base = stated
+    unit = passing[base][0]
+    if base == 0.0:
+        reason = "holds scaled counts that were never logged, and genes were left out since"
+        return Finding("unclear", reason)
+    if np.mean(np.abs(unit - 1) < 1e-3) > 0.95:
+        return Finding("counts", log_base=base, exact=False)
+    low, high = np.quantile(seen.sums[base][filled], [0.025, 0.975])
+    target = target_of(unit) if high < 50 * low else None  # else on more than one scale
+    if target is None:
+        return Finding(
+            "unclear",
+            f"holds {log_name(base)}(1 + scaled counts), but genes were left out since, and the"
+            " total per cell that was scaled to cannot be told",
+            log_base=base,
+            complete=False,
+        )
+    return Finding("lognorm", log_base=base, target=target, complete=False)
+
+
+def unknown_reason(seen: MatrixStatistics) -> str:
+    """Reason for values of no scale that is recognised, with what may help to recognise them."""
+    return (
+        f"holds neither counts nor logarithms of scaled counts (values up to {seen.largest:.4g},"
+        f" {seen.fractions:.0%} of them fractions)"
+    )
+
+
+def units(rows: list[np.ndarray], base: float) -> tuple[np.ndarray, float] | None:
+    """Numbers that the cells' values are multiples of, and how badly they fit (0 to 0.25).
+
+    None where fewer than nine of ten cells that can be tested have such a number.
+    """
+    found, misfits, tested = [], [], 0
+    for values in rows:
+        if values.max() > OVERFLOW and base:
+            return None
+        got = unit_of(np.expm1(values * math.log(base)) if base else values)
+        if got is None:
+            continue
+        tested += 1
+        if got[1] < 0.04:
+            found.append(got[0])
+            misfits.append(got[1])
+    if tested < max(5, len(rows) // 5) or len(found) < 0.9 * tested:
+        return None
+    return np.array(found), float(np.median(misfits))
+
+
+def unit_of(values: np.ndarray) -> tuple[float, float] | None:
+    """Number that a cell's values are multiples of, and the mean distance of the multiples.
+
+    None where the cell has too few different values to tell.
+    """
+    best: tuple[float, float] | None = None
+    values = np.sort(values[values > 0])
+    if len(values) < 4:
+        return None
+    for count in (1, 2, 3, 4):  # the smallest value is so many counts
+        unit = values[0] / count
+        for most in (20, 60):  # the unit becomes more precise from step to step
+            multiple = values / unit
+            near = values[multiple < most]
+            whole = np.round(near / unit)
+            unit = float(near.sum() / whole.sum())
+        multiple = values[values < 60 * unit] / unit
+        telling = multiple > count + 0.5
+        if telling.sum() < 3:
+            continue
+        misfit = float(np.abs(multiple - np.round(multiple))[telling].mean())
+        if best is None or misfit < best[1]:
+            best = unit, misfit
+        if misfit < 0.04:
+            return unit, misfit
+    return best
+
+
+def target_of(unit: np.ndarray) -> float | None:
+    """Smallest total that makes every cell's library, total / unit, a whole number.
+
+    None where no total does, as with deep libraries, whose units are too imprecise, or with cells
+    that were scaled to several totals.
+    """
+    unit = np.sort(unit)[::-1]
+    largest = unit[:60]  # the smallest libraries are the most precise
+    if len(largest) < 20:
+        return None
+    usual = np.array(ROUND_TARGETS[2:])
+    medians = np.arange(200, 200_000, 0.5)  # a median library is a whole number or a half
+    for totals, most in [(usual, 0.12), *((part, 0.06) for part in np.array_split(medians, 40))]:
+        distances = to_whole(totals, largest)
+        if (distances < most).any():
+            at = int((distances < most).argmax())
+            total = totals[at : at + 1]
+            rest = unit[60:][total / unit[60:] < 50_000]
+            others = to_whole(total, rest)[0] if len(rest) else 0.0
+            precise = distances[at] < 0.03
+            return float(total[0]) if not precise or others < 0.12 else None
+    return None
+
+
+def to_whole(totals: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Mean distance of the libraries total / unit from whole numbers, for each total.
+
+    It is 0.25 for a wrong total, and 1 for one that leaves cells with no more than two counts.
+    """
+    library = totals[:, None] / unit
+    distance = np.abs(library - np.round(library)).mean(axis=1)
+    return np.where((library > 2).all(axis=1), distance, 1.0)
+
+
+def logged_twice(rows: list[np.ndarray]) -> bool:
+    """Whether undoing a logarithm twice gives all cells the same total."""
+    if len(rows) < 3 or max(values.max() for values in rows) > 6:
+        return False
+    for base in BASES[:2]:
+        log = math.log(base)
+        once = [np.expm1(values * log) for values in rows]
+        if max(values.max() for values in once) > OVERFLOW:
+            continue
+        if spread(np.array([np.expm1(v * log).sum() for v in once]))[0] < 0.01:
+            return True
+    return False
+
+
+def common_total(sums: np.ndarray) -> float:
+    """Share of cells that have one and the same total, if it stands out; else 0."""
+    if not np.isfinite(sums).any():
+        return 0.0
+    logs = np.log(np.maximum(sums, 1e-9))
+    finite = np.isfinite(logs)
+    steps, counts = np.unique(np.round(logs[finite] / 0.002), return_counts=True)
+    mode = steps[counts.argmax()] * 0.002
+    within, around = (np.abs(logs - mode) < width for width in (0.003, 0.05))
+    return float(within.mean()) if within.sum() > 0.7 * around.sum() else 0.0
