@@ -22,6 +22,7 @@ from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
+from trainables.paths import below
 from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable
 from trainables.trial import Trial
 
@@ -148,7 +149,7 @@ def attempt(
         checkpoints=checkpoints,
         report=progress,
         saw=lambda step, names: done.saw.append(footprint(step, names)),
-        save=lambda name, table: save_table(artifacts / name, table),
+        save=lambda name, table: save_table(below(artifacts, name), table),
     )
     with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
         environments.refuse_ours(trial.model)

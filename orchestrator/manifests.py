@@ -104,7 +104,12 @@ def newest(folder: Path) -> Path | None:
 def slug(name: str) -> str:
     """A sweep's name as a file name.
 
+    Raises ValueError for a name of which nothing is left.
+
     >>> slug("boiarsky2023/table2")
     'boiarsky2023.table2'
     """
-    return re.sub(r"[^\w+@-]+", ".", name)
+    text = re.sub(r"[^\w+@-]+", ".", name)
+    if not text.strip("."):
+        raise ValueError(f"a sweep cannot be named {name!r}; use letters and digits")
+    return text

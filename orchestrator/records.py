@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -121,8 +122,18 @@ class Ledger:
 
 
 def name_of(trial_id: str) -> str:
-    """A trial's record in a storage, without its ending."""
+    """A trial's record in a storage, without its ending.
+
+    Raises ValueError for what is no trial's id.
+    """
+    if not is_id(trial_id):
+        raise ValueError(f"{trial_id!r} is no trial's id; `gauntlet results` lists them")
     return f"records/{trial_id[:2]}/{trial_id}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be a trial's id, and so a part of a file's name."""
+    return re.fullmatch(r"[\w-]{2,64}", text) is not None
 
 
 def parted(name: str) -> tuple[str, str]:
