@@ -189,6 +189,11 @@ def main() -> None:
             raise
         typer.secho(f"gauntlet: {error}", fg="red", err=True)
         sys.exit(BAD_INPUT)
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if os.environ.get("GAUNTLET_DEBUG"):
+            raise
+        typer.secho(f"gauntlet: cannot use {error.filename}: {error.strerror}", fg="red", err=True)
+        sys.exit(BAD_INPUT)
     except CannotWrite as error:
         if os.environ.get("GAUNTLET_DEBUG"):
             raise

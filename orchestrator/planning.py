@@ -17,7 +17,7 @@ from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
-from orchestrator.manifests import manifests
+from orchestrator.manifests import manifests, newest
 from orchestrator.records import Ledger, Record, now
 from orchestrator.storage import opened
 from orchestrator.sweep import FIRST, Sweep, find_dataset
@@ -201,9 +201,22 @@ def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
 
     ledger = Ledger(storage)
     known = ledger.settled_ids()
-    done = {trial.id for trial in trials if trial.id in known}
+    if done := {trial.id for trial in trials if trial.id in known}:
+        look_over(sweep.name, done, storage)
+        done &= ledger.settled_here()
     others = ledger.current(trial.id for trial in trials if trial.id not in done)
     return done | {record["trial_id"] for record in others if stands(record)}
+
+
+def look_over(sweep: str, done: set[str], storage: Path) -> None:
+    """Set damaged records aside, opening only those that changed since they were last read."""
+    from orchestrator.compact import compacted
+
+    whole: set[str] = set()
+    if newest(storage, sweep) is not None:
+        whole = set(compacted(storage, sweep)["trial_id"].to_pylist())
+    for _ in Ledger(storage).in_parts(sorted(done - whole)):
+        pass
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:

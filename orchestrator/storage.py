@@ -285,7 +285,7 @@ class Objects:
 
     def read_one(self, name: str) -> str | None:
         try:
-            return self.bucket.read(f"leases/{name}").decode()
+            return self.bucket.read(f"leases/{name}").decode(errors="replace")
         except FileNotFoundError:
             return None
 

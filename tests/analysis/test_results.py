@@ -106,7 +106,6 @@ def test_it_follows_what_happens_to_records(tmp_path):
 
 
 def test_only_what_changed_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.compact.SETTLING_NS", 0)
     planned = written(tmp_path)
     results("few", tmp_path)
     read, row = [], compact.row
