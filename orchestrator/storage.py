@@ -331,6 +331,9 @@ class Tars:
                 tar.add(made, arcname="")
             return self.bucket.upload(packed, name_of(key), once=True)
 
+    def drop(self, key: str) -> None:
+        self.bucket.delete([name_of(key)])
+
 
 def name_of(key: str) -> str:
     """Where a bucket keeps an artifact."""

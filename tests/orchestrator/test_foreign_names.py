@@ -225,3 +225,19 @@ def test_a_link_among_a_trials_artifacts_is_not_mirrored(tmp_path):
     told = as_run(tmp_path, "foreign", json.loads(json.dumps(record)), {})
     assert "notes.txt" not in told.artifacts
     assert "predictions.parquet" in told.artifacts
+
+
+def test_an_artifact_that_a_bucket_keeps_damaged_is_made_again(machine, address, tmp_path):
+    def make(draft):
+        (draft / "n.txt").write_text("1")
+
+    home = store(opened(address)).get({"what": "sealed"}, make)
+    (home / "n.txt").write_text("another")
+    key, tars = home.name, store(opened(address)).elsewhere
+    tars.drop(key)
+    assert tars.keep(key, home), "damaged as it is"
+    machine(cache=tmp_path / "other")
+    assert store(opened(address)).find({"what": "sealed"}) is None
+    assert (store(opened(address)).get({"what": "sealed"}, make) / "n.txt").read_text() == "1"
+    machine(cache=tmp_path / "third")
+    assert (store(opened(address)).find({"what": "sealed"}) / "n.txt").read_text() == "1"
