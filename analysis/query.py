@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
     import pyarrow as pa
+
+LONGEST_S = 60.0
+"""Seconds that a condition may take: a table of 100,000 trials takes less than one."""
 
 
 def tidy(trials: pa.Table, columns: list[str], where: str | None = None) -> pd.DataFrame:
@@ -69,9 +73,11 @@ def holding(
 ) -> np.ndarray:
     """The positions of the measurements for which a condition holds.
 
-    Raises ValueError for a condition that cannot be read. It sees the table `results` and nothing
-    else: no file, no network.
+    Raises ValueError for a condition that cannot be read, and for one that takes longer than
+    `LONGEST_S`. It sees the table `results` and nothing else: no file, no network.
     """
+    import threading
+
     import duckdb
     import pyarrow as pa
 
@@ -85,11 +91,37 @@ def holding(
             f"CREATE VIEW results AS SELECT {listed}, position FROM measured JOIN trials"
             " USING (trial)"
         )
+        timer = threading.Timer(LONGEST_S, database.interrupt)
+        timer.daemon = True
+        timer.start()
         try:
+            refuse_more_than_a_condition(database, where)
             asked = f"SELECT position FROM results WHERE ({where}\n) ORDER BY position"
             return np.asarray(database.execute(asked).fetchnumpy()["position"])
+        except duckdb.InterruptException:
+            raise ValueError(
+                f"--where {where!r} took longer than {LONGEST_S:g} s; ask for less, or read the"
+                " whole table with --format parquet"
+            ) from None
         except duckdb.Error as error:
             reason = str(error).strip().split("\n")[0]
             raise ValueError(
                 f"--where {where!r}: {reason}; the columns are: {', '.join(columns)}"
             ) from None
+        finally:
+            timer.cancel()
+
+
+def refuse_more_than_a_condition(database: duckdb.DuckDBPyConnection, where: str) -> None:
+    """Raise ValueError for what is no condition by itself, such as one that closes a parenthesis
+    that it did not open. DuckDB's own parser says so; nothing is run."""
+    import json
+
+    for text in (f"SELECT {where}\n", f"SELECT ({where}\n)"):
+        (told,) = database.execute("SELECT json_serialize_sql(?)", [text]).fetchone() or ("{}",)
+        parsed = json.loads(told)
+        if parsed["error"]:
+            raise ValueError(
+                f"--where {where!r} is no condition: {parsed['error_message']}; write one such as"
+                " model = 'logreg' and fraction < 1"
+            )

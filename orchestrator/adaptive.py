@@ -22,7 +22,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.configurations import Sampled, Tried, expanded
-from orchestrator.manifests import manifests_of, newest, read
+from orchestrator.manifests import newest, read
 from orchestrator.records import Ledger, Record
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
@@ -111,8 +111,8 @@ def suggested(storage: Path, sweep: Sweep) -> dict[Study, list[Setting]]:
 
     More draws than last time go on from there.
     """
-    kept = newest(manifests_of(storage, sweep.name))
-    last = {} if kept is None else read(kept)
+    kept = newest(storage, sweep.name)
+    last = (kept and read(storage, kept)) or {}
     if last.get("search", {}) | {"draws": 0} != rule(sweep) | {"draws": 0}:
         return {}
     return {(*one["study"],): one["settings"] for one in last["suggested"]}

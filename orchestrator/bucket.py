@@ -173,8 +173,9 @@ class Bucket:
         """The same, as the bucket says it, else as a first object shows."""
         from botocore.exceptions import ClientError
 
-        with contextlib.suppress(FileNotFoundError):
-            return json.loads(self.read(ABOUT))["conditional"]
+        # a damaged one is written anew
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            return bool(json.loads(self.read(ABOUT))["conditional"])
         probe = f"probe-{uuid.uuid4().hex}"
         try:
             self.put_new(probe, b"")

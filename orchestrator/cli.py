@@ -141,9 +141,11 @@ def ui(
 ) -> None:
     """Open MLflow on this storage, for this machine only, until Ctrl-C."""
     from analysis.results import find_storage
-    from orchestrator.tracking import default_uri
+    from orchestrator.tracking import Syncer, default_uri
 
-    where = default_uri(find_storage(storage))
+    place = find_storage(storage)
+    Syncer(place, "").client()  # in a storage that was moved, this finds its artifacts again
+    where = default_uri(place)
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight idle processes
     typer.echo(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
@@ -188,6 +190,11 @@ def main() -> None:
         if not ours or os.environ.get("GAUNTLET_DEBUG"):
             raise
         typer.secho(f"gauntlet: {error}", fg="red", err=True)
+        sys.exit(BAD_INPUT)
+    except (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        if os.environ.get("GAUNTLET_DEBUG"):
+            raise
+        typer.secho(f"gauntlet: cannot use {error.filename}: {error.strerror}", fg="red", err=True)
         sys.exit(BAD_INPUT)
     except CannotWrite as error:
         if os.environ.get("GAUNTLET_DEBUG"):

@@ -1,23 +1,22 @@
 """A sweep's records in one Parquet file beside them: quick to read, and never the truth.
 
 `compacted/<sweep>.parquet` has a row a trial. It is made again from the records whenever it is
-missing or of another manifest, and takes in whatever changed since: a folder of records whose time
-has not moved holds the same files as before. Any number of processes may do so at once; each
+missing or of another manifest, and takes in whatever changed since: each record's file is known by
+its size and last change. Any number of processes may do so at once; each
 writes a whole file of its own and renames it into place.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import time
+import os
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.manifests import manifests_of, newest, read_manifest, slug
-from orchestrator.records import Ledger
+from orchestrator.manifests import newest, read_manifest, slug
+from orchestrator.records import Ledger, parted
 from orchestrator.rows import COLUMNS, about
 from orchestrator.storage import fresh
 
@@ -29,9 +28,7 @@ REAL = ("fraction", "wall_s", "cpu_s", "gpu_s", "peak_rss_mb", "peak_gpu_mb")
 SHARED = tuple(column for column in COLUMNS if column not in ("metric", "value"))
 DISTINCT = ("trial_id", "started_at", "record")
 """Words that hardly two trials share; all others are kept once and numbered."""
-FORMAT = "1"
-SETTLING_NS = 2_000_000_000
-"""A folder that changed so lately may change again within the same tick of its clock."""
+FORMAT = "2"
 
 
 def schema() -> pa.Schema:
@@ -53,22 +50,16 @@ def compacted(storage: Path, sweep: str) -> pa.Table:
 
     Raises LookupError naming the sweeps that this storage knows.
     """
-    manifest = newest(manifests_of(storage, sweep))
+    manifest = newest(storage, sweep)
     fresh(storage, "records/")
     home = storage / "compacted" / f"{slug(sweep)}.parquet"
     about_file = {"format": FORMAT, "manifest": manifest.name if manifest else ""}
     known = kept(home, about_file)
-    folders = times(Ledger(storage).root)
-    seen = {} if known is None else json.loads(known.schema.metadata[b"folders"])
-    moved = {name for name in {*folders, *seen} if folders.get(name, 0) != seen.get(name)}
-    if known is not None and not moved:
-        return known
-    table = brought_up(storage, sweep, known, moved)
-    long_ago = time.time_ns() - SETTLING_NS
-    calm = {name: moment for name, moment in folders.items() if moment < long_ago}
-    table = table.replace_schema_metadata(about_file | {"folders": json.dumps(calm)})
-    with contextlib.suppress(PermissionError):  # who may only read has no use for the file either
-        keep(home, table)
+    planned = read_manifest(storage, sweep)["trials"]
+    table = brought_up(storage, sweep, known, planned).replace_schema_metadata(about_file)
+    if known is None or not table.equals(known):
+        with contextlib.suppress(OSError):  # it is only quicker with the file
+            keep(home, table)
     return table
 
 
@@ -99,56 +90,61 @@ def keep(home: Path, table: pa.Table) -> None:
         draft.unlink(missing_ok=True)
 
 
-def times(root: Path) -> dict[str, int]:
-    """When each folder of records last got or lost a file."""
-    return {path.name: path.stat().st_mtime_ns for path in root.glob("??")}
-
-
-def brought_up(storage: Path, sweep: str, known: pa.Table | None, moved: set[str]) -> pa.Table:
-    """The table with what changed in some folders of records read anew."""
+def brought_up(
+    storage: Path, sweep: str, known: pa.Table | None, planned: dict[str, Any]
+) -> pa.Table:
+    """The table with what changed among the records read anew; the same one if nothing did."""
     import pyarrow as pa
 
-    planned = read_manifest(storage, sweep)["trials"]
-    old = {} if known is None else {
-        trial: (at, record)
-        for at, (trial, record) in enumerate(
-            zip(known["trial_id"].to_pylist(), known["record"].to_pylist(), strict=True)
-        )
-    }  # fmt: skip
-    lying = {name: last_files(Ledger(storage).root / name) for name in moved}
-    order, fresh = [], []
+    old = [] if known is None else known["trial_id"].to_pylist()
+    place = {trial: at for at, trial in enumerate(old)}
+    records = [] if known is None else known["record"].to_pylist()
+    root = Ledger(storage).root
+    lying = {name: last_files(root / name) for name in {trial[:2] for trial in planned}}
+    order, changed = [], []
     for trial in planned:
-        at, record = old.get(trial, (-1, None))
-        name = trial[:2]
-        now = lying[name].get(trial, "") if name in moved else record
-        if at >= 0 and now == record:
-            order.append(at)
-        else:
-            order.append(len(old) + len(fresh))
-            fresh.append(row(storage, sweep, trial, now or "", planned))
-    new = pa.Table.from_pylist(fresh, schema=schema())
+        at, now = place.get(trial, -1), lying[trial[:2]].get(trial, "")
+        if at < 0 or now != records[at]:
+            at = len(old) + len(changed)
+            changed.append(row(storage, sweep, trial, now, planned))
+        order.append(at)
+    if known is not None and order == list(range(len(old))):
+        return known
+    new = pa.Table.from_pylist(changed, schema=schema())
     both = new if known is None else pa.concat_tables([known.cast(schema()), new])
     return both.unify_dictionaries().combine_chunks().take(pa.array(order, pa.int64()))
 
 
 def last_files(folder: Path) -> dict[str, str]:
-    """For each trial the file that tells of it now, as its name and its time: the settled record,
-    else the last attempt. See `Ledger.last`."""
+    """For each trial the file that tells of it now: its name, size and last change, of which also
+    an edit in place and a copy from elsewhere leave another. The settled record, else the last
+    attempt; see `Ledger.last`."""
     found: dict[str, tuple[float, str]] = {}
-    for path in folder.glob("*.json"):
-        trial, _, attempt = path.stem.partition(".")
-        rank = float(attempt) if attempt else float("inf")
-        if trial and rank >= found.get(trial, (-1.0, ""))[0]:
-            found[trial] = rank, f"{path.name} {path.stat().st_mtime_ns}"
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    for entry in entries:
+        if not entry.name.endswith(".json") or entry.name.startswith("."):
+            continue
+        trial, attempt = parted(entry.name)
+        rank = float(attempt) if attempt.isdecimal() else float("inf")
+        if rank >= found.get(trial, (-1.0, ""))[0]:
+            with contextlib.suppress(FileNotFoundError):
+                seen = entry.stat()
+                found[trial] = rank, f"{entry.name} {seen.st_size} {seen.st_ctime_ns}"
     return {trial: told for trial, (_, told) in found.items()}
 
 
 def row(storage: Path, sweep: str, trial: str, file: str, planned: dict[str, Any]) -> dict:
-    """One trial's row, from the file that tells of it; "" where none does."""
-    if not file:
+    """One trial's row, from the file that tells of it; "" where none does.
+
+    A damaged file is set aside, and what the trial came to before counts.
+    """
+    ledger = Ledger(storage)
+    record = (ledger.read(file.partition(" ")[0]) or ledger.last_here(trial)) if file else None
+    if record is None:
         return {"trial_id": trial, "record": "", "values": []}
-    path = Ledger(storage).root / trial[:2] / file.partition(" ")[0]
-    record = json.loads(path.read_text())
     return {"record": file} | with_metrics(about(record, sweep, planned), record["metrics"])
 
 

@@ -128,7 +128,9 @@ def learn(costs: Costs, record: Record) -> None:
 
 def log_size(store: Store, sha256: str) -> float | None:
     """Log of cells times genes of a prepared data set."""
-    home = store.home(recipe(sha256))
+    home = store.find(recipe(sha256))
+    if home is None:
+        return None
     try:
         import h5py
         import numpy as np
@@ -137,7 +139,7 @@ def log_size(store: Store, sha256: str) -> float | None:
         with h5py.File(home / "names.h5ad") as names:
             var: Any = names["var"]
             genes = len(var[var.attrs["_index"]])
-    except FileNotFoundError:
+    except (OSError, ValueError, KeyError):  # damaged, and older than seals
         return None
     return math.log(max(1, cells) * max(1, genes))
 

@@ -114,7 +114,7 @@ def made(packages: Sequence[str]) -> bool:
 
 def environments() -> Store:
     """Those of this machine."""
-    return Store(caches() / "environments")
+    return Store(caches() / "environments", sealed=False)
 
 
 def recipe(packages: Sequence[str]) -> dict[str, object]:

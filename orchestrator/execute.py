@@ -23,6 +23,7 @@ from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
 from trainables.audit import footprint
 from trainables.external import sealed
+from trainables.paths import below
 from trainables.protocols import Apart, Card, Context, Metrics, NotApplicable, Unavailable
 from trainables.trial import Trial
 
@@ -156,7 +157,7 @@ def attempt(
         checkpoints=checkpoints,
         report=progress,
         saw=lambda step, names: done.saw.append(footprint(step, names)),
-        save=lambda name, table: save_table(artifacts / name, table),
+        save=lambda name, table: save_table(below(artifacts, name), table),
     )
     with watched(done, artifacts, card), sealed(), team.together(trial, parts, ctx.device):
         environments.refuse_ours(trial.model)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.manifests import read_manifest, recorded_sweeps
-from orchestrator.records import Ledger
+from orchestrator.records import Ledger, is_id
 from orchestrator.storage import opened
 from trainables import catalog
 from trainables.protocols import CAPABILITIES
@@ -105,7 +105,7 @@ def everything(name: str, storage: str | Path) -> dict[str, Facts]:
         found["data set"] = {**facts, "sha256": identity(source)}
     if name in sweep_names():
         found["sweep"] = sweep_facts(name, storage)
-    if not found and (record := Ledger(opened(storage)).last(name)) is not None:
+    if not found and is_id(name) and (record := Ledger(opened(storage)).last(name)) is not None:
         found["trial"] = record
     if not found:
         every = [n for kind in ("models", "tasks", "datasets") for n in catalog.names(kind)]

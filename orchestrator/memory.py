@@ -67,9 +67,9 @@ def kernel_ended(mark: Path) -> bool:
     """
     try:
         then = json.loads(mark.read_text())
-    except (FileNotFoundError, ValueError):
-        return False
-    return then["hostname"] == platform.node() and kills() > then["kills"]
+        return then["hostname"] == platform.node() and kills() > int(then["kills"])
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError):
+        return False  # none, or a damaged one
 
 
 def kills(root: Path = Path("/")) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.mlflow_tables import Told
 from orchestrator.records import Record
 from orchestrator.storage import fresh
+from trainables.paths import below
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,9 +39,10 @@ def as_run(storage: Path, sweep: str, record: Record, row: dict[str, Any]) -> To
     """A record as a run of MLflow's."""
     trial = record["trial"]
     steps = enumerate([*record["history"], record["metrics"]])
-    kept = storage / "artifacts" / record["trial_id"]
+    kept = below(storage / "artifacts", record["trial_id"])
     fresh(storage, f"artifacts/{record['trial_id']}/")
-    files = [path for path in kept.rglob("*") if path.is_file()]
+    # a link could show a file of whoever mirrors
+    files = [path for path in kept.rglob("*") if path.is_file() and not path.is_symlink()]
     return Told(
         name=run_name(record),
         started=millis(record["started_at"]),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 200
 """Runs of a transaction."""
+ARTIFACTS = "mlflow-artifacts"
+"""Folder of a storage for the artifacts of its own database."""
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
 
 
@@ -49,6 +51,29 @@ def tables_of(client: MlflowClient, experiment: str) -> Any:
     if not hasattr(store, "engine") or urlparse(place).scheme not in ("", "file"):
         return None
     return store.engine
+
+
+def bring_home(client: MlflowClient, place: str) -> None:
+    """Write `place` into the storage's own database, as where its artifacts are.
+
+    MLflow keeps whole addresses: a storage that was moved or copied would write to its old place.
+    """
+    import sqlalchemy as sql
+    from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlRun
+
+    engine = client._tracking_client.store.engine
+    with engine.begin() as connection:
+        asked = sql.select(SqlExperiment.experiment_id, SqlExperiment.artifact_location)
+        for experiment, location in connection.execute(asked).all():
+            if location == place or not str(location).endswith(f"/{ARTIFACTS}"):
+                continue  # MLflow's own experiment, or one that somebody else keeps in there
+            mine = SqlExperiment.experiment_id == experiment
+            connection.execute(
+                sql.update(SqlExperiment).where(mine).values(artifact_location=place)
+            )
+            address = sql.literal(f"{place}/") + SqlRun.run_uuid + sql.literal("/artifacts")
+            runs = sql.update(SqlRun).where(SqlRun.experiment_id == experiment)
+            connection.execute(runs.values(artifact_uri=address))
 
 
 def known(engine: Any, experiment: str, trials: Iterable[str]) -> set[str]:

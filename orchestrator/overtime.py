@@ -37,7 +37,7 @@ def deadline(mark: Path, seconds: float | None) -> Iterator[None]:
 def ran_out(mark: Path) -> tuple[float, str] | None:
     """The limit in seconds and the trace that a process out of time left; None where none did."""
     try:
-        seconds, _, trace = mark.read_text().partition("\n")
-    except FileNotFoundError:
+        seconds, _, trace = mark.read_text(errors="replace").partition("\n")
+        return (float(seconds), trace) if trace else None  # else it died of something else
+    except (FileNotFoundError, IsADirectoryError, ValueError):  # none, or a damaged one
         return None
-    return (float(seconds), trace) if trace else None  # else it died of something else

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from orchestrator.manifests import manifests_of, newest, read, slug
+from orchestrator.manifests import newest, read, slug
 from orchestrator.storage import opened, shown
 from orchestrator.sweep import Sweep
 from trainables.userdata import UserFile
@@ -49,8 +49,7 @@ def renamed(sweep: Sweep, cells: UserFile) -> Sweep:
 
 def is_of_others(name: str, cells: UserFile, storage: Path) -> bool:
     """Whether the storage has a sweep of this name, small or not, but not over these cells."""
-    paths = [newest(manifests_of(storage, full)) for full in (name, f"{name}-small")]
-    contents = [
-        {source["sha256"] for source in read(path)["datasets"].values()} for path in paths if path
-    ]
+    paths = [newest(storage, full) for full in (name, f"{name}-small")]
+    plans = [found for path in paths if path and (found := read(storage, path))]
+    contents = [{source["sha256"] for source in plan["datasets"].values()} for plan in plans]
     return any(cells.sha256 not in content for content in contents)

@@ -17,7 +17,7 @@ from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
 from orchestrator.known_sweeps import find_sweep
-from orchestrator.manifests import manifests
+from orchestrator.manifests import manifests, newest
 from orchestrator.records import Ledger, Record, misjudged, now
 from orchestrator.storage import opened, store
 from orchestrator.sweep import FIRST, Sweep, find_dataset
@@ -219,8 +219,10 @@ def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:
 
     ledger = Ledger(storage)
     known = ledger.settled_ids()
-    done = {trial.id for trial in trials if trial.id in known}
-    done -= misjudged_of(trials, done, ledger)
+    if done := {trial.id for trial in trials if trial.id in known}:
+        look_over(sweep.name, done, storage)
+        done &= ledger.settled_here()
+        done -= misjudged_of(trials, done, ledger)
     others = ledger.current(trial.id for trial in trials if trial.id not in done)
     return done | {record["trial_id"] for record in others if stands(record)}
 
@@ -229,6 +231,17 @@ def misjudged_of(trials: Sequence[Trial], done: set[str], ledger: Ledger) -> set
     """The settled trials whose record is to be an attempt; only external files can be the cause."""
     suspects = [trial.id for trial in trials if trial.external and trial.id in done]
     return {record["trial_id"] for record in ledger.current(suspects) if misjudged(record)}
+
+
+def look_over(sweep: str, done: set[str], storage: Path) -> None:
+    """Set damaged records aside, opening only those that changed since they were last read."""
+    from orchestrator.compact import compacted
+
+    whole: set[str] = set()
+    if newest(storage, sweep) is not None:
+        whole = set(compacted(storage, sweep)["trial_id"].to_pylist())
+    for _ in Ledger(storage).in_parts(sorted(done - whole)):
+        pass
 
 
 def trials_known(sweep: Sweep, storage: Path) -> list[Trial]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator.damage import kinds, read_whole
 from orchestrator.storage import create, fresh, leases, remove
 from trainables.leases import Leases
 
@@ -42,12 +46,13 @@ class Ledger:
         name, text = name_of(record["trial_id"]), json.dumps(record, indent=1, allow_nan=False)
         if record["status"] in SETTLED and not record.get("unavailable"):
             return create(self.storage, f"{name}.json", text)
-        self.add_attempt(name, text)
+        self.add_attempt(record["trial_id"], text)
         return True
 
-    def add_attempt(self, name: str, text: str) -> None:
+    def add_attempt(self, trial_id: str, text: str) -> None:
         """Write a record under the next free number of a trial's attempts."""
-        attempt = 1
+        attempt = 1 + max(map(attempt_of, self.attempts(trial_id)), default=0)
+        name = name_of(trial_id)
         while not create(self.storage, f"{name}.{attempt}.json", text):
             attempt += 1
 
@@ -62,7 +67,7 @@ class Ledger:
                 time.sleep(0.2)
             record = self.settled(trial_id)
             if record is not None and misjudged(record):
-                self.add_attempt(name_of(trial_id), json.dumps(record, indent=1, allow_nan=False))
+                self.add_attempt(trial_id, json.dumps(record, indent=1, allow_nan=False))
                 remove(self.storage, f"{name_of(trial_id)}.json")
             held.drop([name])
 
@@ -73,12 +78,22 @@ class Ledger:
 
     def standing(self, trial_id: str) -> Record | None:
         """The same, by what is here."""
-        path = self.storage / f"{name_of(trial_id)}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return self.read(f"{trial_id}.json")
+
+    def read(self, file: str) -> Record | None:
+        """A record's file; None where there is none, or a damaged one, which is set aside."""
+        trial_id = parted(file)[0]
+        check = partial(fault, trial_id=trial_id)
+        name = f"{name_of(trial_id).removesuffix(trial_id)}{file}"
+        return read_whole(self.storage, name, check, "its trial counts as not run")
 
     def settled_ids(self) -> set[str]:
         """The ids of all settled trials, without opening a record."""
         fresh(self.storage, "records/")
+        return self.settled_here()
+
+    def settled_here(self) -> set[str]:
+        """The same, by what is here."""
         return {i for i, attempt in map(parted, self.names()) if not attempt}
 
     def tries(self) -> Counter[str]:
@@ -90,7 +105,7 @@ class Ledger:
         """The names of the records' files in some folders, or in all; of drafts, none."""
         every = (path.name for path in self.root.glob("??")) if folders is None else folders
         for folder in every:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 found = os.listdir(self.root / folder)  # noqa: PTH208  a Path a file takes longer
                 yield from (name for name in found if name.endswith(".json") and name[0] != ".")
 
@@ -101,9 +116,10 @@ class Ledger:
         return settled + len(self.attempts(trial_id))
 
     def attempts(self, trial_id: str) -> list[Path]:
-        """The records of a trial's failed attempts, which are numbered from 1."""
-        paths = (self.storage / f"{name_of(trial_id)}.{n}.json" for n in itertools.count(1))
-        return list(itertools.takewhile(Path.exists, paths))
+        """The records of a trial's failed attempts, in the order of their numbers."""
+        folder = (self.storage / name_of(trial_id)).parent
+        found = folder.glob(f"{trial_id}.*.json")
+        return sorted((path for path in found if attempt_of(path)), key=attempt_of)
 
     def last(self, trial_id: str) -> Record | None:
         """The record that stands, else the last failed attempt, else nothing."""
@@ -114,8 +130,8 @@ class Ledger:
         """The same, by what is here."""
         if (record := self.standing(trial_id)) is not None:
             return record
-        attempts = self.attempts(trial_id)
-        return json.loads(attempts[-1].read_text()) if attempts else None
+        attempts = reversed(self.attempts(trial_id))
+        return next(filter(None, (self.read(path.name) for path in attempts)), None)
 
     def current(self, trial_ids: Iterable[str]) -> list[Record]:
         """What is known of each trial, in the order of the ids; unknown ones are left out."""
@@ -124,9 +140,10 @@ class Ledger:
     def in_parts(self, trial_ids: Iterable[str], at_once: int = 2000) -> Iterator[list[Record]]:
         """The same, so many at a time: all together may not fit."""
         fresh(self.storage, "records/")
-        paths = list(self.files(trial_ids).values())
+        paths = list(self.files(trial_ids).items())
         for i in range(0, len(paths), at_once):
-            yield [json.loads(path.read_bytes()) for path in paths[i : i + at_once]]
+            some = (self.read(path.name) or self.last_here(t) for t, path in paths[i : i + at_once])
+            yield [record for record in some if record is not None]
 
     def files(self, trial_ids: Iterable[str]) -> dict[str, Path]:
         """The file of the record that stands, else of the last failed attempt, in the order of the
@@ -149,8 +166,18 @@ def misjudged(record: Record) -> bool:
 
 
 def name_of(trial_id: str) -> str:
-    """A trial's record in a storage, without its ending."""
+    """A trial's record in a storage, without its ending.
+
+    Raises ValueError for what is no trial's id.
+    """
+    if not is_id(trial_id):
+        raise ValueError(f"{trial_id!r} is no trial's id; `gauntlet results` lists them")
     return f"records/{trial_id[:2]}/{trial_id}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be a trial's id, and so a part of a file's name."""
+    return re.fullmatch(r"[\w-]{2,64}", text) is not None
 
 
 def parted(name: str) -> tuple[str, str]:
@@ -161,6 +188,54 @@ def parted(name: str) -> tuple[str, str]:
     """
     trial, _, rest = name.partition(".")
     return trial, rest.removesuffix("json").removesuffix(".")
+
+
+def attempt_of(path: Path) -> int:
+    """Number of an attempt, by its record's file; 0 for what is none."""
+    number = parted(path.name)[1]
+    return int(number) if number.isdecimal() else 0
+
+
+KINDS = {
+    **dict.fromkeys(("trial_id", "status", "reason", "protocol", "trace"), str),
+    **dict.fromkeys(("code_version", "started_at", "ended_at", "hostname"), str),
+    **dict.fromkeys(("trial", "metrics", "cost"), dict),
+    "history": list,
+}
+"""Keys that a record must have, each with the kind of its value."""
+TRIAL_KINDS = {
+    **dict.fromkeys(("model", "task", "dataset", "dataset_sha256"), str),
+    **dict.fromkeys(("model_params", "task_params"), dict),
+    **dict.fromkeys(("seed", "task_version"), int),
+    "model_version": (int, str),
+}
+"""Keys that a record's trial must have."""
+
+
+def fault(found: Any, trial_id: str) -> str:
+    """Why this is not the record of a trial; "" where it is."""
+    if why := kinds(found, KINDS, "record") or kinds(found["trial"], TRIAL_KINDS, "trial"):
+        return why
+    if found["trial_id"] != trial_id:
+        return f"the record of another trial, {found['trial_id']!r}"
+    numbers = [found["metrics"], found["cost"], found.get("counts", {}), *found["history"]]
+    if not all(isinstance(some, dict) and all(map(is_number, some.values())) for some in numbers):
+        return "no record: a metric, count or cost is no number"
+    if (
+        not is_number(found["trial"]["task_params"].get("fraction"))
+        or "wall_s" not in found["cost"]
+    ):
+        return "no record: it lacks the share of labels or the seconds"
+    with contextlib.suppress(ValueError):
+        for key in ("started_at", "ended_at"):
+            datetime.fromisoformat(found[key])
+        return ""
+    return "no record: its times are no times"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that is finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def now() -> str:

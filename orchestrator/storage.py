@@ -22,11 +22,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.bucket import Bucket, bucket, each
+from orchestrator.trouble import say
 from trainables.leases import Folder, Place
+from trainables.paths import below, unpack
 from trainables.store import Store
 
+T = TypeVar("T")
 MARK = ".bucket"
 """The file of a folder that is a copy: the bucket's address."""
 OTHERS = {
@@ -35,6 +39,13 @@ OTHERS = {
     "az": ", in a store that speaks S3's protocol, as Azure's does not (docs/cluster.md)",
 }
 """Schemes that name buckets which we do not read, and the way to them."""
+SHAPES = {
+    "records": re.compile(r"records/([\w-]{2})/\1[\w-]*(\.\d+)?\.json"),
+    "sweeps": re.compile(r"sweeps/[\w+@.-]+/[0-9T]+\.json"),
+}
+"""Names of the objects of a storage, by folder; in other folders any name below them will do."""
+SET_ASIDE = ".damaged"
+"""Ending of a file that could not be read: see `damage`."""
 CARRIED_EVERY_S = 30.0
 """Seconds between two looks for a checkpoint that is new."""
 
@@ -102,7 +113,7 @@ def fresh(storage: Path, *prefixes: str) -> None:
     began = time.time() - 0.1  # a file system's clock may lag
     there = {}
     for found in each(kept.names, prefixes):
-        there |= found
+        there |= ours(kept, storage, found)
     here = {name: path for prefix in prefixes for name, path in lying(storage, prefix)}
     for name, path in here.items():
         if name not in there:
@@ -114,11 +125,40 @@ def fresh(storage: Path, *prefixes: str) -> None:
         pass
 
 
+def ours(kept: Bucket, storage: Path, there: dict[str, T]) -> dict[str, T]:
+    """Objects whose names a storage may have; the others are left alone, and one is named.
+
+    Whoever may write into the bucket chooses names: none may lead out of the copy of it.
+    """
+    strange = [name for name in there if not is_ours(storage, name)]
+    # a folder made by a store's web page, and what we set aside ourselves
+    telling = [name for name in strange if not name.endswith(("/", SET_ASIDE))]
+    if telling:
+        more = f" and {len(telling) - 1} more" if len(telling) > 1 else ""
+        say(
+            f"left alone in {kept}: {min(telling)!r}{more}, as no storage has objects of such"
+            " names; find out who wrote them, and delete them"
+        )
+    return {name: seen for name, seen in there.items() if name not in set(strange)}
+
+
+def is_ours(storage: Path, name: str) -> bool:
+    """Whether an object's name is one that a storage gives, and stays below its folder."""
+    try:
+        below(storage, name)
+    except ValueError:
+        return False
+    shape = SHAPES.get(name.partition("/")[0])
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return not hidden and (shape is None or shape.fullmatch(name) is not None)
+
+
 def lying(storage: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     """The files of a folder whose names begin so, but for drafts."""
     folder, _, begins = prefix.rpartition("/")
-    for path in (storage / folder).rglob(f"{begins}*" if begins else "*"):
-        if not path.name.startswith(".") and path.is_file():
+    home = below(storage, folder) if folder else storage
+    for path in home.rglob(f"{begins}*" if begins else "*"):
+        if not path.name.startswith(".") and path.is_file() and not path.is_symlink():
             yield path.relative_to(storage).as_posix(), path
 
 
@@ -134,17 +174,20 @@ def state(path: Path | None) -> tuple[int, int] | None:
 
 def bring(kept: Bucket, storage: Path, name: str, written: int) -> None:
     """Copy one object here, as old as it is there."""
-    with contextlib.suppress(FileNotFoundError):  # it was deleted since
-        kept.download(name, storage / name)
-        moment = written * 1_000_000
-        os.utime(storage / name, ns=(moment, moment))
+    path, moment = below(storage, name), written * 1_000_000
+    try:
+        with contextlib.suppress(FileNotFoundError):  # it was deleted since
+            kept.download(name, path)
+            os.utime(path, ns=(moment, moment))
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        say(f"left alone in {kept}: {name!r}, as another object is named like its folder")
 
 
 def create(storage: Path, name: str, text: str) -> bool:
     """Write a file whole if it is not there yet; True for the one writer who did."""
     if (kept := bucket_of(storage)) is not None:
         return kept.create(name, text.encode())
-    path = storage / name
+    path = below(storage, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{uuid.uuid4().hex}")
     try:
@@ -164,7 +207,7 @@ def share(storage: Path, name: str) -> None:
     """Let all have a file, or a folder in place of what others had under its name."""
     if (kept := bucket_of(storage)) is None:
         return
-    whole = storage / name
+    whole = below(storage, name)
     files = {name: whole} if whole.is_file() else dict(lying(storage, f"{name}/"))
     for _ in each(kept.upload, files.values(), files):
         pass
@@ -180,7 +223,7 @@ def remove(storage: Path, name: str) -> None:
 
 def drop(storage: Path, name: str) -> None:
     """Delete a folder, everywhere."""
-    shutil.rmtree(storage / name, ignore_errors=True)
+    shutil.rmtree(below(storage, name), ignore_errors=True)
     if (kept := bucket_of(storage)) is not None:
         kept.delete(kept.names(f"{name}/"))
 
@@ -194,7 +237,7 @@ def carried(storage: Path, name: str) -> Iterator[None]:
     if (kept := bucket_of(storage)) is None:
         yield
         return
-    for file, (_, written) in kept.names(f"{name}/").items():
+    for file, (_, written) in ours(kept, storage, kept.names(f"{name}/")).items():
         path = storage / file
         if not path.exists() or path.stat().st_mtime * 1000 < written:
             bring(kept, storage, file, written)
@@ -249,7 +292,7 @@ class Objects:
 
     def read_one(self, name: str) -> str | None:
         try:
-            return self.bucket.read(f"leases/{name}").decode()
+            return self.bucket.read(f"leases/{name}").decode(errors="replace")
         except FileNotFoundError:
             return None
 
@@ -279,16 +322,24 @@ class Tars:
                 self.bucket.download(name_of(key), packed)
             except FileNotFoundError:
                 return False
-            with tarfile.open(packed) as tar:
-                tar.extractall(draft, filter="data")
+            try:
+                unpack(packed, draft)
+            except ValueError as error:
+                say(f"{self.bucket}/{name_of(key)} is made again: {error}")
+                self.bucket.delete([name_of(key)])
+                return False
         return True
 
     def keep(self, key: str, made: Path) -> bool:
         with tempfile.TemporaryDirectory(dir=made.parent) as folder:
             packed = Path(folder) / "artifact.tar"
-            with tarfile.open(packed, "w") as tar:
+            # links as the files they lead to, as none are taken out again
+            with tarfile.open(packed, "w", dereference=True) as tar:
                 tar.add(made, arcname="")
             return self.bucket.upload(packed, name_of(key), once=True)
+
+    def drop(self, key: str) -> None:
+        self.bucket.delete([name_of(key)])
 
 
 def name_of(key: str) -> str:

@@ -20,7 +20,16 @@ from orchestrator.mlflow_runs import (
     shows,
     tags_of,
 )
-from orchestrator.mlflow_tables import Told, known, runs_of, tables_of, told_by, write_new
+from orchestrator.mlflow_tables import (
+    ARTIFACTS,
+    Told,
+    bring_home,
+    known,
+    runs_of,
+    tables_of,
+    told_by,
+    write_new,
+)
 from orchestrator.records import Ledger, Record
 from orchestrator.rows import about
 from orchestrator.storage import leases
@@ -38,6 +47,11 @@ LONGEST_TAG, MOST_AT_ONCE = 4800, 900
 def default_uri(storage: Path) -> str:
     """The tracking database inside a storage folder."""
     return f"sqlite:///{(storage / 'mlflow.db').resolve()}"
+
+
+def artifacts_of(storage: Path) -> str:
+    """Address of the artifacts of that database."""
+    return (storage / ARTIFACTS).resolve().as_uri()
 
 
 @dataclass
@@ -151,7 +165,10 @@ class Syncer:
         from mlflow.store.db import utils
 
         utils.MAX_RETRY_COUNT = 2  # it would ask a database that is away for a hundred seconds
-        return MlflowClient(tracking_uri=self.tracking_uri or default_uri(self.storage))
+        client = MlflowClient(tracking_uri=self.tracking_uri or default_uri(self.storage))
+        if not self.tracking_uri:
+            bring_home(client, artifacts_of(self.storage))
+        return client
 
     def experiment(self, client: MlflowClient, manifest: dict[str, Any]) -> str:
         """The id of the sweep's experiment, made on first use."""
@@ -162,7 +179,7 @@ class Syncer:
         if self.tracking_uri:  # a server decides for itself where artifacts go
             return client.create_experiment(self.sweep, tags=tags)
         forget_default(client)
-        place = (self.storage / "mlflow-artifacts").resolve().as_uri()
+        place = artifacts_of(self.storage)
         return client.create_experiment(self.sweep, artifact_location=place, tags=tags)
 
     def tell_trials(self, client: MlflowClient, experiment: str, trials: Iterable[str]) -> None:

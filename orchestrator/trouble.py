@@ -6,8 +6,10 @@ import contextlib
 import errno
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +47,12 @@ def sentence(error: BaseException, storage: Path) -> str:
         f"cannot write to {where or storage}: {why or 'no room'} (on {platform.node()});"
         " what is recorded stands, so mend that and run the same again"
     )
+
+
+@lru_cache(maxsize=1000)
+def say(sentence: str) -> None:
+    """Print a sentence on standard error, once a process."""
+    print(f"gauntlet: {sentence}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -89,10 +89,11 @@ def read_10x_archive(path: Path) -> Any:
             with tarfile.open(path) as archive:
                 for member in archive:
                     name = Path(member.name).name
-                    if name in ("matrix.mtx", "genes.tsv", "barcodes.tsv"):
-                        member.name = name
-                        archive.extract(member, folder, filter="data")
+                    packed = archive.extractfile(member) if member.isreg() else None
+                    if packed and name in ("matrix.mtx", "genes.tsv", "barcodes.tsv"):
                         parts[name] = Path(folder) / name
+                        with packed, parts[name].open("wb") as plain:
+                            shutil.copyfileobj(packed, plain, 1 << 20)
         except (OSError, EOFError, tarfile.TarError) as error:
             raise ValueError(damaged(path)) from error
         if len(parts) < 3:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import threading
 import time
 import uuid
@@ -89,9 +90,11 @@ class Folder:
 
 
 def text_of(path: Path) -> str | None:
-    """What a file says; None where there is none."""
+    """What a file says, "" of what is no text; None where there is none."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
+    except (IsADirectoryError, NotADirectoryError):
+        return ""
     except FileNotFoundError:
         return None
 
@@ -145,7 +148,7 @@ class Leases:
         newest: dict[str, int] = {}
         for lease in self.place.names():
             name, _, generation = lease.rpartition(".")
-            if name in names:
+            if name in names and generation.isdecimal():
                 newest[name] = max(newest.get(name, 0), int(generation))
         wanted = names - set(self.held)
         others = [name for name in newest if name in wanted]
@@ -161,10 +164,12 @@ class Leases:
         """Whether a holder lives: on this machine its process, elsewhere its signs of life."""
         if holder is None:
             return True  # it dropped the lease just now; who looks again finds none
+        if not re.fullmatch(r"[\w-]{1,64}", holder):
+            return False  # a damaged lease
         (told,) = self.place.read([card(holder)])
-        if told is None:
+        who = signature(told)
+        if who is None:
             return False  # it ended, and left the lease behind
-        who: dict[str, Any] = json.loads(told)
         try:
             # one clock: the place's
             silent = self.place.written(card(self.me)) - self.place.written(card(holder))
@@ -182,6 +187,15 @@ class Leases:
 def card(holder: str) -> str:
     """The file in which a holder says who it is."""
     return f"holders/{holder}"
+
+
+def signature(told: str | None) -> dict[str, Any] | None:
+    """Who a holder says that it is; None where its file is not there, or damaged."""
+    with contextlib.suppress(ValueError, RecursionError):
+        who = json.loads(told or "")
+        if isinstance(who, dict) and isinstance(who.get("pid"), int):
+            return who if {"host", "born"} <= who.keys() else None
+    return None
 
 
 def whoami() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from trainables.downloads import USUAL, Patience, Progress, silent, verify
 from trainables.first_sight import FirstSight
 from trainables.intake.decision import IntakeOptions
 from trainables.origins import ByHand, File, adding, data_home, unpacked
+from trainables.paths import below
 from trainables.store import digest, file_sha256
 
 FALLBACK = IntakeOptions(fallback="lognorm")
@@ -73,11 +74,11 @@ class Published:
     @property
     def folder(self) -> Path:
         """This data set's own folder."""
-        return (self.home or data_home()) / self.name
+        return below(self.home or data_home(), self.name)
 
     def paths(self) -> list[Path]:
         """Where the files are, or would be."""
-        return [self.folder / file.file for file in self.files]
+        return [below(self.folder, file.file) for file in self.files]
 
     def missing(self) -> list[File]:
         """The files that are not here yet."""

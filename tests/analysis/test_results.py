@@ -106,7 +106,6 @@ def test_it_follows_what_happens_to_records(tmp_path):
 
 
 def test_only_what_changed_is_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.compact.SETTLING_NS", 0)
     planned = written(tmp_path)
     results("few", tmp_path)
     read, row = [], compact.row
@@ -180,7 +179,14 @@ def test_a_condition_keeps_the_rows_it_holds_for_in_their_order(tmp_path, where)
     same(results("few", tmp_path, where=where), expected)
 
 
-@pytest.mark.parametrize("where", ["modle = 1", "1 = 1; drop table trials", "(", "model = "])
+REFUSED = (
+    *("modle = 1", "1 = 1; drop table trials", "(", "model = ", "", "1 = 1) --", "1, 2", "'open"),
+    *("1 = 1) or (1 = 1", "1 = 1) union select (1", "1 = 1) order by (position", "1 = 1 /*"),
+    *("1 = 1) union all (select 1", "true); select (1", "value > (", "model = 'a' limit 1"),
+)
+
+
+@pytest.mark.parametrize("where", REFUSED)
 def test_a_condition_that_cannot_be_read_is_refused(tmp_path, where):
     written(tmp_path)
     with pytest.raises(ValueError, match="--where"):
@@ -282,3 +288,15 @@ def test_an_arm_named_anew_is_told_anew(tmp_path):
     found = results("few", source="mlflow", tracking_uri=default_uri(tmp_path))
     assert "logreg/feeble" in set(found["model"])
     same(found, results("few", tmp_path))
+
+
+def test_a_condition_that_takes_for_ever_is_ended(tmp_path, monkeypatch):
+    from analysis import query
+
+    monkeypatch.setattr(query, "LONGEST_S", 0.5)
+    written(tmp_path)
+    endless = "(select count(*) from range(10000000) a, range(10000000) b where a < b) = seed"
+    with pytest.raises(ValueError, match=r"took longer than 0.5 s; ask for less"):
+        results("few", tmp_path, where=endless)
+    monkeypatch.setattr(query, "LONGEST_S", 60.0)
+    assert len(results("few", tmp_path, where="model = 'mean' -- a remark")) > 0

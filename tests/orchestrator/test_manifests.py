@@ -3,15 +3,18 @@
 import pytest
 
 from orchestrator.manifests import read_manifest, recorded_sweeps, write_manifest
+from orchestrator.planning import plan
 
 
 def test_the_newest_manifest_is_what_a_sweep_means(tmp_path):
-    first = {"sweep": "a/b", "created_at": "2026-01-01T00:00:00.000+00:00", "trials": {"1": {}}}
-    second = {**first, "created_at": "2026-01-02T00:00:00.000+00:00", "trials": {"2": {}}}
-    one = write_manifest(tmp_path, first)
-    assert write_manifest(tmp_path, {**first, "created_at": second["created_at"]}) == one
+    planned = plan("quickstart", tmp_path, seeds=1).manifest()
+    one, two = (dict([pair]) for pair in list(planned["trials"].items())[:2])
+    first = planned | {"sweep": "a/b", "created_at": "2026-01-01T00:00:00.000+00:00", "trials": one}
+    second = first | {"created_at": "2026-01-02T00:00:00.000+00:00", "trials": two}
+    path = write_manifest(tmp_path, first)
+    assert write_manifest(tmp_path, {**first, "created_at": second["created_at"]}) == path
     write_manifest(tmp_path, second)
-    assert read_manifest(tmp_path, "a/b")["trials"] == {"2": {}}
+    assert read_manifest(tmp_path, "a/b")["trials"] == two
     assert recorded_sweeps(tmp_path) == ["a/b"]
     with pytest.raises(LookupError, match="did you mean 'a/b'"):
         read_manifest(tmp_path, "a/c")

@@ -37,7 +37,6 @@ def test_seeds_are_spelled_out_once_for_all():
 
 
 def test_what_is_done_and_mirrored_is_not_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.compact.SETTLING_NS", 0)
     planned = plan(sweep(20), tmp_path)
     write_manifest(tmp_path, planned.manifest())
     for trial in planned.trials:

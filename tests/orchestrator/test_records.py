@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execute import execute
+from orchestrator.execute import Done, execute, record_of
 from orchestrator.records import Ledger
 from orchestrator.rows import COLUMNS, about
 from trainables.trial import Trial
 
+TRIAL = Trial("mean", "annotation", "toy", 0)
+
 
 def record(trial_id="ab12", status="ok", **more):
-    return {"trial_id": trial_id, "status": status, **more}
+    """A whole record, of the kind that workers write."""
+    whole = record_of(TRIAL, Done(started_at="2026-01-01T00:00:00.000+00:00"), "test")
+    whole |= {"ended_at": "2026-01-01T00:00:01.000+00:00"}
+    return whole | {"trial_id": trial_id, "status": status, **more}
 
 
 def test_a_result_is_written_once(tmp_path):

@@ -12,7 +12,7 @@ from analysis.results import find_storage
 from orchestrator import bucket as buckets
 from orchestrator import known, run
 from orchestrator import storage as storages
-from orchestrator.execute import execute
+from orchestrator.execute import Done, execute, record_of
 from orchestrator.manifests import write_manifest
 from orchestrator.planning import plan
 from orchestrator.records import Ledger
@@ -32,8 +32,14 @@ SWEEP = Sweep(
 TRIALS = 4
 
 
+TRIAL = Trial("mean", "annotation", "toy", 0)
+
+
 def record(trial_id="ab12", status="ok", **more):
-    return {"trial_id": trial_id, "status": status, **more}
+    """A whole record, of the kind that workers write."""
+    whole = record_of(TRIAL, Done(started_at="2026-01-01T00:00:00.000+00:00"), "test")
+    whole |= {"ended_at": "2026-01-01T00:00:01.000+00:00"}
+    return whole | {"trial_id": trial_id, "status": status, **more}
 
 
 # ---- a sweep ---------------------------------------------------------------------------------

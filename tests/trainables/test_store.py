@@ -72,7 +72,7 @@ Store(Path(sys.argv[1])).get({"a": 1}, make)
     died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
     assert died.stdout == b"making\n"
     home = Store(tmp_path).get({"a": 1}, lambda folder: (folder / "x").touch())
-    assert sorted(path.name for path in home.iterdir()) == ["recipe.json", "x"]
+    assert sorted(path.name for path in home.iterdir()) == ["recipe.json", "seal.json", "x"]
 
 
 plain = st.recursive(
