@@ -56,8 +56,9 @@ def facts(card: Mapping[str, Any]) -> dict[str, str]:
         "batches": grouped(card["batch_key"], card["batches"]),
         "label x batch": association(card["confounding"]),
         "exact duplicates": f"{exact['cells']:,} cells",
-        "near-duplicates": f"{near['cells']:,} cells (cosine > {near['threshold']} of"
-        " log-normalised profiles)",
+        "near-duplicates": "not looked for in so many cells"
+        if near is None
+        else f"{near['cells']:,} cells (cosine > {near['threshold']} of log-normalised profiles)",
         "repeated gene names": f"{names['repeated']:,}",
     }
     return told

@@ -16,6 +16,9 @@ from trainables.intake.genes import ENSEMBL, matching
 from trainables.matrices import mapped_blocks
 from trainables.protocols import Cells
 
+MOST_PAIRED = 100_000
+"""Cells above which near-duplicates are not looked for: the time grows with the square."""
+
 
 def inspect(cells: Cells, name: str) -> dict[str, Any]:
     """The data card of prepared cells, as plain values.
@@ -52,9 +55,11 @@ def inspect(cells: Cells, name: str) -> dict[str, Any]:
         "confounding": None,
         "gene_names": gene_names(cells.var_names),
         "exact_duplicates": exact_duplicates(first, labels),
-        "near_duplicates": near_duplicates(cells.X, first, labels),
+        "near_duplicates": None,
         "notes": list(taken.notes),
     }
+    if cells.n_obs <= MOST_PAIRED:
+        card["near_duplicates"] = near_duplicates(cells.X, first, labels)
     if labels is not None and batches is not None:
         card["confounding"] = confounding(labels, batches)
     return card | {"warnings": warnings(card)}
