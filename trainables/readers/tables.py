@@ -50,13 +50,16 @@ def from_frame(
             f"{path.name} is genes x cells (its rows are {', '.join(frame.index[:2])}); add"
             " --transpose"
         )
+    about = None
     if transpose:
         if is_turned(frame.columns, frame.index):
             raise ValueError(
                 f"{path.name} is cells x genes already (its columns are"
                 f" {', '.join(map(str, frame.columns[:2]))}); leave --transpose out"
             )
-        frame = transposed(frame)
+        of_genes = np.array([holds_no_number(frame.iloc[:, i]) for i in range(frame.shape[1])])
+        about = frame.loc[:, of_genes] if len(of_genes) else about
+        frame = transposed(frame.loc[:, ~of_genes] if len(of_genes) else frame)
     described = np.array([describes_cells(frame.iloc[:, i], texts) for i in range(frame.shape[1])])
     numeric = [f for f, kind in frame.loc[:, described].dtypes.items() if kind.kind in "iuf"]
     if numeric:
@@ -69,6 +72,8 @@ def from_frame(
         raise ValueError(f"{path.name} has two columns {twice!r}; give each a name of its own")
     refuse_texts(genes, path)
     var = pd.DataFrame(index=genes.columns.astype(str))
+    if about is not None:
+        var = about.loc[~described].set_axis(var.index, axis=0)
     cells = ad.AnnData(genes.to_numpy(dtype=np.float32), obs=obs, var=var)
     cells.uns["notes"] = notes
     return cells
@@ -99,8 +104,13 @@ def describes_cells(column: pd.Series, texts: frozenset[str]) -> bool:
         return True
     if column.dtype.kind in "iuf":
         return False
-    if column.dtype.kind == "b":
-        return True
+    return column.dtype.kind == "b" or holds_no_number(column)
+
+
+def holds_no_number(column: pd.Series) -> bool:
+    """Whether a column is of text alone, as names of genes or types of cells are."""
+    if column.dtype.kind in "iufb":
+        return False
     filled = column.dropna()
     return len(filled) > 0 and bool(pd.to_numeric(filled, errors="coerce").isna().all())
 
