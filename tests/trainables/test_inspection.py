@@ -38,9 +38,10 @@ def real(name: str) -> Path:
 
 
 def cells(n: int = 60, genes: int = 40, seed: int = 0) -> ad.AnnData:
-    """Counts of three types in two batches, well mixed."""
+    """Counts of three types in two batches, well mixed, of cells of different depth."""
     rng = np.random.default_rng(seed)
-    values = rng.poisson(20.0 * rng.gamma(1, 1, (1, genes)) + 1, (n, genes)).astype("float32")
+    rates = (20.0 * rng.gamma(1, 1, (1, genes)) + 1) * rng.lognormal(0, 0.3, (n, 1))
+    values = rng.poisson(rates).astype("float32")
     obs = pd.DataFrame(
         {"kind": [f"type {i % 3}" for i in range(n)], "run": [f"run {i % 2}" for i in range(n)]},
         index=[f"cell{i}" for i in range(n)],

@@ -179,6 +179,8 @@ def best_logs(logs: list[Candidate], found: list[Candidate]) -> Choice:
 def scale_notes(candidate: Candidate) -> Iterator[str]:
     """Notes on the scale of the values, where they are changed."""
     finding = candidate.finding
+    if finding.note:
+        yield f"{candidate.source} {finding.note}"
     if finding.kind == "counts" and not finding.exact and finding.log_base is None:
         yield f"{candidate.source} holds whole numbers but for small errors; they are rounded"
     if finding.kind != "lognorm" or finding.log_base is None or finding.target is None:
@@ -234,7 +236,7 @@ def on_the_users_word(found: list[Candidate], options: IntakeOptions, name: str)
             f"{name}: {first.source} holds {known.scale}, so --values {word} cannot be right;"
             " leave the option out, or choose another matrix with --counts-layer"
         )
-    base = known.log_base
+    base = known.log_base or first.stated_base
     if word == "lognorm":
         taken = replace(known, kind="lognorm", reason="", log_base=base or np.e, target=None)
     elif word == "linear":
@@ -256,7 +258,9 @@ def word_note(candidate: Candidate, taken: Finding, options: IntakeOptions) -> s
     elif taken.kind == "linear":
         how = "scaled to 10,000 per cell and logged"
     else:
-        how = "used as logarithms of scaled counts; the total per cell is not known"
+        how = "used as logarithms of scaled counts"
+        if candidate.seen.largest * np.log(taken.log_base or np.e) > np.log1p(1e4):
+            how += f" (values up to {candidate.seen.largest:.3g} are of more than 10,000 per cell)"
     return f"{candidate.source} is {how}, as {by} says"
 
 

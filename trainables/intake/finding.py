@@ -26,6 +26,8 @@ class Finding:
     """Whether the genes of the matrix hold the whole library of each cell."""
     exact: bool = True
     """Whether counts are exactly whole numbers; else they are rounded."""
+    note: str = ""
+    """What to know of values that are taken nevertheless: follows the matrix's name, too."""
 
     @property
     def clear(self) -> bool:
@@ -37,7 +39,7 @@ class Finding:
         """Scale in words, such as "log2(1 + counts per 1,000,000)"."""
         if self.kind == "counts":
             return f"{log_name(self.log_base)}(1 + counts)" if self.log_base else "counts"
-        per = "counts" if self.target is None else f"counts per {number(self.target)}"
+        per = "scaled counts" if self.target is None else f"counts per {number(self.target)}"
         return f"{log_name(self.log_base)}(1 + {per})" if self.log_base else f"{per}, not logged"
 
 

@@ -18,7 +18,8 @@ NOT_GENES = {
     "hashtags": r"(?i)^(HTO[_\-. ]?[A-Z]?\d+\b.*|hash[_\-. ]?tags?[_\-. ]?\d*\b.*|.*[_\-. ]HTO"
     r"|CMO\d{3}|.*[_\-. ]hashtag\d*|anti[_\-]?hashtag.*)$",
     "antibodies": r"(?i)^(.*[_\-. ]?TotalSeq[_\-. ]?[A-D]?\d*|ADT[_\-. ].+|.+[_\-. ]ADT|prot[_:].+"
-    r"|.+[_\-. ]protein|AB[_]CD\w+|.+_(anti|prot|ab))$",
+    r"|.+[_\-. ]protein|AB[_]CD\w+|.+_(anti|prot|ab|pab)|anti[\-_ ].+"
+    r"|.*isotype.*|sample[\-_. ]?tag.*)$",
     "spike-ins": r"^(ERCC[\-_.]\d{5}|.*_ERCC-\d{5}|SIRV\d+.*)$",
 }
 GENOMES = (
@@ -44,8 +45,9 @@ TABLE_COLUMNS = frozenset(
         "g2m_score", "s.score", "g2m.score", "condition", "treatment", "timepoint", "replicate",
         "tissue", "organ", "study", "well", "plate", "lane", "annotation", "ident", "orig.ident",
         "unnamed: 0", "rowname", "cell", "cells", "cellid", "cell_id", "res.1", "umap_1", "umap_2",
-        "tsne_1", "tsne_2", "fold", "split", "is_doublet", "predicted_doublet",
-        "group", "groups", "stage", "class", "target", "index", "level", "state", "score", "type",
+        "tsne_1", "tsne_2", "fold", "split", "is_doublet", "predicted_doublet", "doublet",
+        "singlet", "group",
+        "groups", "stage", "class", "target", "index", "level", "state", "score", "type",
     }
 )  # fmt: skip
 """Names of columns that describe cells in tables, in lower case; none is a gene's symbol."""

@@ -24,7 +24,7 @@ VERSIONED = ENSEMBL.replace(")?(_PAR", ")(_PAR")
 """Symbols have dots, too: RP11-206L10.2 is another gene than RP11-206L10.3."""
 ID = r"ENS[A-Z]*G\d{11}(?:\.\d+)?(?:_PAR_Y)?"
 ID_FIRST = rf"^({ID})[|_;:,/ \-]+(.+)$"
-ID_LAST = rf"^(.+?)[|_;:,/ \-]+({ID})$"
+ID_LAST = rf"^(.+?)[|_;:,/ \-]+\(?({ID})\)?$"
 OTHER_ID = r"^(FBgn\d{7}|WBGene\d{8}|[NX][MR]_\d+(\.\d+)?|ENS[A-Z]*T\d{11}(\.\d+)?)$"
 NUMBER = r"^\d+(\.0)?$"
 SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9.\-_@/:()*']{0,39}$"
@@ -144,7 +144,7 @@ def only_genes(var: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
             kept &= ~found
     lowered = np.char.lower(names.astype(str))
     snake = matching(names, SNAKE)
-    if snake.mean() > 0.02:  # names of another kind of organism
+    if np.mean(lowered == names) > 0.1:  # an organism whose genes are written so
         snake[:] = False
     found = np.isin(lowered, list(TABLE_COLUMNS)) | matching(names, CELL_COLUMN) | snake
     found &= kept
@@ -217,7 +217,7 @@ def compound(index: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 def without_genome(index: np.ndarray) -> np.ndarray:
     """Names without the genome that Cell Ranger puts before them, where all have the same one."""
     series: Any = pd.Series(index, dtype=object)
-    split = series.str.extract(rf"^({GENOMES})_+(.+)$")
+    split = series.str.extract(rf"^({GENOMES})[_\-]+(.+)$")
     if len(index) and split[0].notna().mean() > 0.9 and split[0].nunique() == 1:
         return split[1].where(split[1].notna(), series).to_numpy(dtype=object)
     return index
@@ -302,7 +302,8 @@ def species_of(names: np.ndarray, ids: np.ndarray | None) -> str:
     as_in_mice = {name.capitalize() for name in LANDMARKS}
     if len(as_in_mice & set(map(str, names))) >= 3 or matches(names, r"^[A-Z][a-z]+\d*") > 0.7:
         return "mouse"
-    return ""
+    as_in_fish = {name.lower() for name in LANDMARKS}
+    return "other" if len(as_in_fish & set(map(str, names))) >= 3 else ""
 
 
 def naming_notes(names: np.ndarray, origin: str, species: str) -> Iterator[str]:

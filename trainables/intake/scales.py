@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from trainables.intake.finding import Finding, log_name
+from trainables.intake.finding import Finding, log_name, number
 from trainables.intake.statistics import BASES, OVERFLOW, MatrixStatistics
 
 ROUND_TARGETS = (1.0, 1e2, 1e3, 1e4, 1e5, 1e6)
@@ -88,12 +88,18 @@ def multiples(seen: MatrixStatistics, filled: np.ndarray, stated: float | None) 
     if target is None:
         return Finding(
             "unclear",
-            f"holds {log_name(base)}(1 + scaled counts), but genes were left out since, and the"
-            " total per cell that was scaled to cannot be told",
+            f"holds {log_name(base)}(1 + scaled counts), but the total per cell that was scaled to"
+            " cannot be told (genes were left out since, or cells were divided by size factors)",
             log_base=base,
             complete=False,
         )
-    return Finding("lognorm", log_base=base, target=target, complete=False)
+    note = ""
+    if np.mean(seen.sums[base][filled] > 1.01 * target) > 0.05:
+        note = (
+            f"has cells that sum to more than {number(target)}, as scanpy's"
+            " exclude_highly_expressed leaves them; they are used as they are"
+        )
+    return Finding("lognorm", log_base=base, target=target, complete=False, note=note)
 
 
 def unknown_reason(seen: MatrixStatistics) -> str:

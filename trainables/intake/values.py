@@ -114,14 +114,28 @@ def judge_whole(seen: MatrixStatistics, filled: np.ndarray) -> Finding:
     if seen.largest < 1.5 and filled.sum() >= FEWEST_CELLS:
         return Finding("unclear", "holds 0 and 1 only, as counts turned into yes or no do")
     totals = seen.totals[filled]
+    middle = float(np.median(totals))
     # counts scatter at least as a Poisson variable does; scaled and rounded values do not
     if len(totals) >= 2 * FEWEST_CELLS and totals.var() < 0.2 * totals.mean():
         return Finding(
             "unclear",
-            f"holds whole numbers, but every cell sums to about {np.median(totals):,.0f}, as"
-            " values that were scaled and rounded do (downsampled counts do, too)",
+            f"holds whole numbers, but every cell sums to about {middle:,.0f}, as values that were"
+            " scaled and rounded do (downsampled counts do, too)",
         )
-    return Finding("counts", exact=seen.exact)
+    sparse = filled & (seen.nonzero >= 30) & (seen.nonzero < 0.9 * seen.n_genes)
+    if sparse.sum() >= FEWEST_CELLS and np.mean(seen.least[sparse] > 1.5) > 0.6:
+        return Finding(
+            "unclear",
+            f"holds whole numbers, but most cells have none below"
+            f" {np.median(seen.least[sparse]):,.0f}, as values that were scaled and rounded do",
+        )
+    note = ""
+    if len(totals) >= 2 * FEWEST_CELLS and totals.std() < 0.15 * totals.mean():
+        note = (
+            f"gives every cell about the same total ({middle:,.0f}), as whole numbers that were"
+            " scaled or corrected do (SCTransform); if they were, give the raw counts"
+        )
+    return Finding("counts", exact=seen.exact, note=note)
 
 
 def mixed_without_batches(seen: MatrixStatistics, together: Finding) -> Finding:

@@ -113,6 +113,28 @@ def names_with_the_genome_and_blanks():
     return found
 
 
+@case("counts")
+def names_of_symbol_and_id_in_brackets():
+    found = cells()
+    found.var_names = [f"{s} ({i})" for i, s in zip(ids(), symbols(), strict=True)]
+    return found
+
+
+@case("refused", "genes of 2 genomes (GRCh38, mm10)")
+def names_of_two_genomes():
+    found = cells()
+    genomes = ["GRCh38_", "mm10___"]
+    found.var_names = [genomes[i % 2] + name for i, name in enumerate(symbols())]
+    return found
+
+
+@case("ids", "not human")
+def symbols_of_fish():
+    found = cells()
+    found.var_names = [name.lower() for name in symbols()]
+    return found
+
+
 @case("ids", "go by their Ensembl ids")
 def ids_alone():
     return under_ids()

@@ -111,7 +111,8 @@ class Case:
 
     build: Callable[[], Any]
     expected: str
-    """"counts", "lognorm" (X alone is right), "ids" (genes go by other names) or "refused"."""
+    """"counts", "lognorm" (X alone is right), "refused", "ids" (genes go by other names)
+    or "corrected" (counts that are said to be not raw)."""
     says: str
     """Part of a note, or of the sentence that refuses."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -127,6 +127,37 @@ def cpm_in_whole_numbers():
     return cells(x)
 
 
+def rounded(matrix: sparse.csr_matrix, how: Any = np.round) -> sparse.csr_matrix:
+    matrix.data = how(matrix.data)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+@case("refused", "whole numbers, but")
+def cp10k_rounded():
+    return cells(rounded(scaled()))
+
+
+@case("refused", "whole numbers, but")
+def cp10k_truncated():
+    return cells(rounded(scaled(), np.floor))
+
+
+@case("refused", "whole numbers, but")
+def cpm_of_chosen_genes_rounded():
+    return cells(rounded(scaled(1e6)), variable())
+
+
+@case("lognorm", "--values linear", tolerance=0.5, values="linear")
+def cp10k_rounded_on_the_users_word():
+    return cells(rounded(scaled()))
+
+
+@case("corrected", "about the same total")
+def counts_corrected_to_one_depth():
+    return cells(rounded(scaled("median")))
+
+
 @case("refused", "every cell sums to about")
 def downsampled_counts():
     return cells(downsampled())
