@@ -61,12 +61,12 @@ class UserFile:
 
         Raises LookupError when there is no such file, ValueError when it cannot be used.
         """
-        readers.kind_of(self.path)
         keys = {"label_key": self.label_key, "batch_key": self.batch_key, "min": self.min_cells}
         if self.transpose:
             keys["transpose"] = True
         labels = None if self.labels is None else content_sha256(self.labels)
-        files = {"file": content_sha256(self.path), "labels": labels}
+        parts = [content_sha256(part) for part in readers.parts_of(self.path)]
+        files = {"file": parts[0] if len(parts) == 1 else parts, "labels": labels}
         taken = {"options": asdict(self.options), "values": asdict(self.intake.decision.values)}
         return digest({**files, **keys, **taken, "reading": INTAKE})
 

@@ -9,7 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.trainables.file_formats import folders, hdf5_and_zarr, tables  # noqa: F401  they enter theirs
+from tests.trainables.file_formats import (  # noqa: F401  they enter theirs
+    folders,
+    h5ad_files,
+    labels_tables,
+    other_hdf5,
+    tables,
+    zarr_folders,
+)
 from tests.trainables.file_formats.table import (
     CELLS,
     COUNTS,

@@ -156,11 +156,14 @@ def test_the_identity_is_content_and_reading(tmp_path):
         assert UserFile(tmp_path / "moved.h5ad", **other).sha256 != same
 
 
-def test_the_identity_of_a_folder_covers_every_file(tmp_path):
+@pytest.mark.parametrize("part", ["", "matrix.mtx"])
+def test_the_identity_of_a_folder_covers_every_file_that_is_read(part, tmp_path):
     mine = tenx_folder(tmp_path)
-    before = UserFile(mine.path, labels=mine.labels).sha256
+    before = UserFile(mine.path / part, labels=mine.labels).sha256
+    (mine.path / "reads.bam").write_bytes(b"BAM")
+    assert UserFile(mine.path / part, labels=mine.labels).sha256 == before
     (mine.path / "barcodes.tsv").write_text("\n".join(reversed(CELLS)) + "\n")
-    assert UserFile(mine.path, labels=mine.labels).sha256 != before
+    assert UserFile(mine.path / part, labels=mine.labels).sha256 != before
 
 
 def test_small_types_are_left_out_and_named(tmp_path):

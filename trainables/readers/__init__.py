@@ -10,7 +10,7 @@ from typing import Any
 from trainables.readers.joining import join_labels
 from trainables.readers.kinds import KINDS, kind_of, title
 
-__all__ = ["KINDS", "join_labels", "kind_of", "read", "title"]
+__all__ = ["KINDS", "join_labels", "kind_of", "parts_of", "read", "title"]
 READERS = {
     "hdf5": "hdf5",
     "zarr": "anndata_files",
@@ -19,6 +19,20 @@ READERS = {
     "arrow": "tables",
 }
 """Module that reads each kind, by its function of the same name as the kind."""
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return the files or folders that decide the cells of a path.
+
+    A sparse matrix brings its files of names, and a tool's output brings no other file, such as
+    its reads. Raises what `read` raises.
+    """
+    if kind_of(path) != "sparse":
+        return [path]
+    from trainables.readers.sparse_folders import matrix_of, triple_of
+
+    triple = triple_of(matrix_of(path))
+    return [part for part in (triple.matrix, triple.cells, triple.genes, triple.symbols) if part]
 
 
 def read(path: Path, texts: frozenset[str] = frozenset(), transpose: bool = False) -> Any:

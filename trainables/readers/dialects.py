@@ -6,16 +6,14 @@ import codecs
 import csv
 import io
 import itertools
-import lzma
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trainables.readers.kinds import decompressed
+from trainables.readers.kinds import content_of
 
 SEPARATORS = ("\t", ",", ";", "|", " ")
 NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars", " ": "blanks"}
@@ -82,7 +80,7 @@ def are_values(fields: list[str]) -> bool:
 
 def encoding_of(path: Path) -> str:
     """Return the encoding that the first bytes show; UTF-8 where they show none."""
-    with decompressed(path) as stream:
+    with content_of(path) as stream:
         start = stream.read(4096)
     for mark, encoding in BOMS.items():
         if start.startswith(mark):
@@ -93,14 +91,10 @@ def encoding_of(path: Path) -> str:
 @contextmanager
 def lines_of(path: Path, encoding: str) -> Iterator[IO[str]]:
     """Yield the decompressed text of a file. Raises ValueError where its compression is broken."""
-    stream: Any = decompressed(path)
-    try:
-        with io.TextIOWrapper(io.BufferedReader(stream), encoding) as text:
+    with content_of(path) as stream:
+        raw: Any = stream
+        with io.TextIOWrapper(io.BufferedReader(raw), encoding) as text:
             yield text
-    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(
-            f"{path.name} is damaged or was cut short; copy or download it again"
-        ) from error
 
 
 def leading(lines: IO[str]) -> tuple[int, str | None, str, str]:
@@ -123,9 +117,10 @@ def leading(lines: IO[str]) -> tuple[int, str | None, str, str]:
 
 def split(line: str, separator: str) -> list[str]:
     """Return the fields of a line, without quotes and outer blanks."""
-    line = line.rstrip("\r\n")
+    line = line.strip(" \r\n") if separator == " " else line.rstrip("\r\n")
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
+        fields = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        return [field.strip() for field in fields]
     except csv.Error:  # a field longer than any name: this is not the separator
         return [line]
 

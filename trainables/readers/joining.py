@@ -41,12 +41,14 @@ def join_labels(obs: pd.DataFrame, path: Path, file: str, notes: list[str]) -> p
     table, more = labels_table(path)
     notes += more
     table = named_by_best(table, obs.index, path, notes)
+    refuse_shifted(obs.index, table.index, path)
     matched, how = agreeing(obs.index, table.index)
     if how is None:
         raise LookupError(
             f"{path.name} names none of the cells of {file} in its first column (it has"
             f" {', '.join(map(str, table.index[:2]))}; the cells are"
             f" {', '.join(map(str, obs.index[:2]))}); write the names of the cells there"
+            f"{several_samples(obs.index, table.index)}"
         )
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]
@@ -61,6 +63,33 @@ def join_labels(obs: pd.DataFrame, path: Path, file: str, notes: list[str]) -> p
     if len(rows) < len(obs):
         notes.append(f"{path.name} names {len(rows):,} of {len(obs):,} cells")
     return obs.drop(columns=rows.columns, errors="ignore").join(rows)
+
+
+def several_samples(cells: pd.Index, names: pd.Index) -> str:
+    """Return a hint where the table has the cells' barcodes more than once, else nothing."""
+    other = barcodes(texts(names))
+    shared = other[other.isin(barcodes(texts(cells)))]
+    return ", and keep those of this sample only" if shared.duplicated().any() else ""
+
+
+def refuse_shifted(cells: pd.Index, names: pd.Index, path: Path) -> None:
+    """Raise ValueError where cells are numbered from 0 and the table's rows from 1, or likewise:
+    most numbers would agree, and every label would be that of a neighbour."""
+    starts = [numbered_from(index) for index in (cells, names)]
+    if None not in starts and starts[0] != starts[1]:
+        raise ValueError(
+            f"{path.name} numbers its rows from {starts[1]}, and the cells are numbered from"
+            f" {starts[0]}; write the names of the cells in its first column"
+        )
+
+
+def numbered_from(names: pd.Index) -> int | None:
+    """Return the first of consecutive numbers in any order; None for other names."""
+    if not all(name.isdigit() for name in map(str, names)):
+        return None
+    numbers = sorted(map(int, names))
+    consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return numbers[0] if consecutive and numbers[0] in (0, 1) else None
 
 
 def named_by_best(

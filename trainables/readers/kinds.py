@@ -6,7 +6,9 @@ import bz2
 import gzip
 import lzma
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -147,19 +149,14 @@ def beginning(path: Path, length: int = 1024) -> tuple[bytes, bool]:
 
     Raises ValueError for a file that may not be read, or whose compression is damaged.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(length)
-        if compression_of(start) is None:
-            return start, False
-        with decompressed(path) as stream:
-            return stream.read(length), True
-    except PermissionError:
-        raise ValueError(f"{path} may not be read by you; change its permissions") from None
-    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
-        raise ValueError(
-            f"{path.name} is damaged or was cut short; copy or download it again"
-        ) from error
+    with content_of(path) as stream:
+        return stream.read(length), compression_of(first_bytes(path)) is not None
+
+
+def first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file, as they are."""
+    with path.open("rb") as file:
+        return file.read(8)
 
 
 MAGIC: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
@@ -178,9 +175,22 @@ def compression_of(start: bytes) -> bytes | None:
 
 def decompressed(path: Path) -> IO[bytes]:
     """Return a stream of the content of a file, compressed or not."""
-    with path.open("rb") as file:
-        mark = compression_of(file.read(8))
+    mark = compression_of(first_bytes(path))
     return path.open("rb") if mark is None else MAGIC[mark][1](path)
+
+
+@contextmanager
+def content_of(path: Path) -> Iterator[IO[bytes]]:
+    """Yield the decompressed content of a file. Raises ValueError where compression is broken."""
+    try:
+        with decompressed(path) as stream:
+            yield stream
+    except PermissionError:
+        raise ValueError(f"{path} may not be read by you; change its permissions") from None
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ValueError(
+            f"{path.name} is damaged or was cut short; copy or download it again"
+        ) from error
 
 
 def arrow_stream(path: Path, compression: str) -> Any:

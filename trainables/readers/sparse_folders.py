@@ -50,13 +50,10 @@ def sparse(path: Path) -> Any:
     Ids of genes are in `var["gene_ids"]`, kinds of features in `var["feature_types"]`. Raises
     LookupError where a file is missing, and ValueError for files that do not fit together.
     """
-    matrix, notes = path, []
-    if path.is_dir():
-        matrix = only_matrix(path)
-        if matrix.parent != path:
-            notes.append(f"cells are those of {matrix.parent.relative_to(path.parent)}")
+    matrix = matrix_of(path)
     cells = read_triple(triple_of(matrix))
-    cells.uns["notes"] = notes
+    if path.is_dir() and matrix.parent != path:
+        cells.uns["notes"] = [f"cells are those of {matrix.parent.relative_to(path.parent)}"]
     return cells
 
 
@@ -93,11 +90,13 @@ def matrices_in(folder: Path) -> list[Path]:
     return chosen[:1] or found
 
 
-def only_matrix(folder: Path) -> Path:
-    """Return the one matrix of a folder.
+def matrix_of(folder: Path) -> Path:
+    """Return the one matrix of a folder; a path that is no folder is the matrix.
 
     Raises ValueError, which lists them, for a folder with several.
     """
+    if not folder.is_dir():
+        return folder
     found = matrices_below(folder)
     if len(found) > 1:
         names = [str(path.relative_to(folder)) for path in found]

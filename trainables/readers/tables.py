@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,36 +40,23 @@ def from_frame(
     not numbers.
     """
     refuse_lists(frame, path)
-    if frame.index.duplicated().mean() > 0.5:
-        raise ValueError(
-            f"{path.name}: its first column does not name cells, since {frame.index[0]!r} and"
-            " others repeat; give a table with a row a cell and a column a gene"
-        )
-    turned = is_turned(frame.index, frame.columns)
-    if turned and not transpose:
-        raise ValueError(
-            f"{path.name} is genes x cells (its rows are {', '.join(frame.index[:2])}); add"
-            " --transpose"
-        )
+    refuse_wrong_way(frame, path, transpose)
+    about = pd.DataFrame(index=frame.columns)
     if transpose:
-        if is_turned(frame.columns, frame.index):
-            raise ValueError(
-                f"{path.name} is cells x genes already (its columns are"
-                f" {', '.join(map(str, frame.columns[:2]))}); leave --transpose out"
-            )
-        frame = transposed(frame)
-    described = np.array([describes_cells(frame.iloc[:, i], texts) for i in range(frame.shape[1])])
-    numeric = [f for f, kind in frame.loc[:, described].dtypes.items() if kind.kind in "iuf"]
-    if numeric:
-        listed = ", ".join(map(str, numeric[:5])) + (", ..." if len(numeric) > 5 else "")
-        notes = [*notes, f"columns that describe cells and are no genes: {listed}"]
-    obs = frame.loc[:, described] if len(described) else frame
-    genes = frame.loc[:, ~described] if len(described) else frame
+        of_genes = columns_where(frame, holds_no_number)
+        about, frame = frame.loc[:, of_genes], transposed(frame.loc[:, ~of_genes])
+    described = columns_where(frame, describes_cells)
+    described |= np.array([{str(c), str(c).lower()} & texts != set() for c in frame.columns], bool)
+    obs, genes = frame.loc[:, described], frame.loc[:, ~described]
     if obs.columns.has_duplicates:
         twice = obs.columns[obs.columns.duplicated()][0]
         raise ValueError(f"{path.name} has two columns {twice!r}; give each a name of its own")
+    numeric = [str(name) for name, kind in obs.dtypes.items() if kind.kind in "iuf"]
+    if numeric:
+        listed = ", ".join(numeric[:5]) + (", ..." if len(numeric) > 5 else "")
+        notes = [*notes, f"columns that describe cells and are no genes: {listed}"]
     refuse_texts(genes, path)
-    var = pd.DataFrame(index=genes.columns.astype(str))
+    var = about.loc[~described].set_axis(genes.columns.astype(str), axis=0)
     cells = ad.AnnData(genes.to_numpy(dtype=np.float32), obs=obs, var=var)
     cells.uns["notes"] = notes
     return cells
@@ -80,37 +68,62 @@ RECEPTORS = {"contig_id", "sequence_id", "cdr3", "junction_aa"}
 
 def refuse_lists(frame: pd.DataFrame, path: Path) -> None:
     """Raise ValueError for tables that are no matrix: a count per row, or receptors of cells."""
+    if RECEPTORS & {str(column).lower() for column in frame.columns}:
+        raise ValueError(
+            f"{path.name} describes receptors (V(D)J) and holds no counts of genes; give"
+            " filtered_feature_bc_matrix.h5 of the same sample"
+        )
     numeric = [kind.kind in "iuf" for kind in frame.dtypes]
     if sorted(numeric) == [False, True] and frame.index.has_duplicates:
         raise ValueError(
             f"{path.name} lists a gene, a cell and a count in each row; make a matrix of it:"
             f' scanpy.read_umi_tools("{path.name}").write_h5ad("mine.h5ad")'
         )
-    if RECEPTORS & {str(column).lower() for column in frame.columns}:
+    if frame.index.duplicated().mean() > 0.5:
         raise ValueError(
-            f"{path.name} describes receptors (V(D)J) and holds no counts of genes; give"
-            " filtered_feature_bc_matrix.h5 of the same sample"
+            f"{path.name}: its first column does not name cells, since {frame.index[0]!r} and"
+            " others repeat; give a table with a row a cell and a column a gene"
         )
 
 
-def describes_cells(column: pd.Series, texts: frozenset[str]) -> bool:
-    """Whether a column describes cells: by its name, or because it holds no number at all."""
-    if str(column.name) in texts or str(column.name).lower() in texts:
-        return True
-    if column.dtype.kind in "iuf":
+def refuse_wrong_way(frame: pd.DataFrame, path: Path, transpose: bool) -> None:
+    """Raise ValueError for genes x cells without --transpose, and for cells x genes with it."""
+    if is_turned(frame.index, frame.columns) and not transpose:
+        raise ValueError(
+            f"{path.name} is genes x cells (its rows are {', '.join(frame.index[:2])}); add"
+            " --transpose"
+        )
+    if transpose and is_turned(frame.columns, frame.index):
+        raise ValueError(
+            f"{path.name} is cells x genes already (its columns are"
+            f" {', '.join(map(str, frame.columns[:2]))}); leave --transpose out"
+        )
+
+
+def columns_where(frame: pd.DataFrame, holds: Callable[[pd.Series], bool]) -> np.ndarray:
+    """Return a mask of the columns for which this holds; it never does for those of numbers."""
+    kinds = [kind.kind for kind in frame.dtypes]
+    found = [k not in "iuf" and holds(frame.iloc[:, i]) for i, k in enumerate(kinds)]
+    return np.array(found, dtype=bool)
+
+
+def describes_cells(column: pd.Series) -> bool:
+    """Whether a column describes cells, because it holds no number at all."""
+    return column.dtype.kind == "b" or holds_no_number(column)
+
+
+def holds_no_number(column: pd.Series) -> bool:
+    """Whether a column is of text alone, as names of genes or types of cells are."""
+    if column.dtype.kind in "iufb":
         return False
-    if column.dtype.kind == "b":
-        return True
     filled = column.dropna()
     return len(filled) > 0 and bool(pd.to_numeric(filled, errors="coerce").isna().all())
 
 
 def refuse_texts(genes: pd.DataFrame, path: Path) -> None:
     """Raise ValueError for the first value of a gene that is no number."""
-    for i in range(genes.shape[1]):
-        column = genes.iloc[:, i]
-        if column.dtype.kind in "iuf":
-            continue
+    for i in np.flatnonzero([kind.kind not in "iuf" for kind in genes.dtypes]):
+        column = genes.iloc[:, int(i)]
         numbers: Any = pd.to_numeric(column, errors="coerce")
         wrong = int(numbers.isna().to_numpy().argmax())
         raise ValueError(

@@ -1,11 +1,10 @@
-"""Tables of counts and of labels, in the dialects of R, Excel, pandas and others."""
+"""Tables of counts, in the dialects of R, Excel, pandas and others."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from tests.trainables.file_formats.table import (
     TYPES,
     Given,
     dense,
-    h5ad,
     labels,
     read,
     refused,
@@ -33,9 +31,6 @@ def text(folder: Path, content: str, name: str = "mine.csv", encoding: str = "ut
     """A text file with this content."""
     (folder / name).write_bytes(content.encode(encoding))
     return Given(folder / name)
-
-
-# ---- tables of counts ----------------------------------------------------------------------------
 
 
 @read
@@ -209,6 +204,30 @@ def genes_x_cells_with_a_row_of_labels(folder):
     return Given(folder / "mine.csv", transpose=True)
 
 
+@read
+def genes_x_cells_with_a_column_of_symbols(folder):
+    table = dense(labelled=False).T
+    table.insert(0, "symbol", GENES)
+    table.index = [f"ENSG{i:011}" for i in range(len(GENES))]
+    table.to_csv(folder / "mine.csv")
+    return Given(folder / "mine.csv", labels(folder), transpose=True)
+
+
+@read
+def columns_aligned_by_blanks(folder):
+    table = dense().assign(cell_type=[kind[0] for kind in TYPES])
+    names = table.to_string()
+    given = text(folder, names, "mine.txt")
+    return Given(given.path, labels(folder))
+
+
+@refused("cut short")
+def compressed_table_cut_short(folder):
+    whole = gzip.compress(dense().to_csv().encode())
+    (folder / "mine.csv.gz").write_bytes(whole[: len(whole) // 2])
+    return Given(folder / "mine.csv.gz")
+
+
 @refused("leave --transpose out")
 def cells_x_genes_with_transpose(folder):
     dense().to_csv(folder / "mine.csv")
@@ -345,114 +364,3 @@ def zip_of_two_tables(folder):
         archive.writestr("a.csv", dense().to_csv())
         archive.writestr("b.csv", dense().to_csv())
     return Given(folder / "mine.zip")
-
-
-# ---- tables of labels ----------------------------------------------------------------------------
-
-
-def with_labels(folder: Path, table: pd.DataFrame, note: str = "", **options: str) -> Given:
-    """An .h5ad without labels, and a table of them."""
-    return Given(h5ad(folder, labelled=False), labels(folder, table, **options), note=note)
-
-
-def renamed(change) -> pd.DataFrame:
-    """The table of labels under other names of cells."""
-    return LABELS.set_axis([change(cell) for cell in CELLS], axis=0)
-
-
-@read
-def labels_with_semicolons_and_bom(folder):
-    return with_labels(folder, LABELS, sep=";", encoding="utf-8-sig")
-
-
-@read
-def labels_without_suffix(folder):
-    return with_labels(folder, renamed(lambda cell: cell[:-2]), note="without their ending")
-
-
-@read
-def labels_with_dots_of_r(folder):
-    return with_labels(folder, renamed(lambda cell: cell.replace("-", ".")), note="separates")
-
-
-@read
-def labels_with_a_sample_before(folder):
-    return with_labels(folder, renamed(lambda cell: f"s1_{cell}"), note="barcodes alone")
-
-
-@read
-def labels_with_blanks(folder):
-    return with_labels(folder, renamed(lambda cell: f" {cell} "))
-
-
-@read
-def labels_of_more_cells(folder):
-    more = LABELS.set_axis([cell[:-1] + "2" for cell in CELLS], axis=0)
-    return with_labels(folder, pd.concat([LABELS, more]))
-
-
-@read
-def labels_of_fewer_cells(folder):
-    given = with_labels(folder, LABELS.iloc[:30], note="names 30 of 40 cells")
-    given.cells = 30
-    return given
-
-
-@read
-def labels_with_numbers_of_rows(folder):
-    table = LABELS.reset_index()
-    return with_labels(folder, table.set_axis(range(1, N_CELLS + 1), axis=0), note="'barcode'")
-
-
-@read
-def labels_in_a_later_column(folder):
-    table = pd.DataFrame(
-        {"cell_type": TYPES, "cell": CELLS}, index=[f"n{i}" for i in range(N_CELLS)]
-    )
-    return with_labels(folder, table, note="names cells in column 'cell'")
-
-
-@read
-def labels_zipped(folder):
-    path = labels(folder)
-    with zipfile.ZipFile(folder / "labels.zip", "w") as archive:
-        archive.write(path, "labels.csv")
-    path.unlink()
-    return Given(h5ad(folder, labelled=False), folder / "labels.zip")
-
-
-@read
-def labels_that_replace_a_column(folder):
-    path = labels(folder)
-    shutil.copy(path, folder / "again.csv")
-    return Given(h5ad(folder), folder / "again.csv")
-
-
-@refused("names none of the cells")
-def labels_of_other_cells(folder):
-    return with_labels(folder, renamed(lambda cell: cell[::-1].replace("A", "N")))
-
-
-@refused("names the cell")
-def labels_twice(folder):
-    return with_labels(folder, pd.concat([LABELS, LABELS]))
-
-
-@refused("two columns 'cell_type'")
-def labels_in_two_columns(folder):
-    return with_labels(folder, pd.concat([LABELS, LABELS], axis=1))
-
-
-@refused("--labels takes a .csv or .tsv")
-def labels_in_an_h5ad(folder):
-    return Given(h5ad(folder, labelled=False), h5ad(folder, "other.h5ad"))
-
-
-@refused("there is no file")
-def labels_that_are_not_there(folder):
-    return Given(h5ad(folder, labelled=False), folder / "nowhere.csv")
-
-
-@refused("save the sheet as .csv")
-def labels_in_excel(folder):
-    return Given(h5ad(folder, labelled=False), excel(folder).path)
