@@ -117,7 +117,7 @@ def children_of(pid):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds Ray's processes in /proc")
 @pytest.mark.parametrize("victim", ["raylet/raylet", "gcs/gcs_server"])
-def test_a_ray_that_dies_is_one_sentence_and_the_run_resumes(tmp_path, victim):
+def test_a_ray_that_dies_is_one_sentence_and_what_is_recorded_stands(tmp_path, victim):
     file, storage = tmp_path / "long.py", tmp_path / "runs"
     file.write_text(SLOW)
     command = [Path(sys.executable).with_name("gauntlet"), "run", file, "--storage", storage]
