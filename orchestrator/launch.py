@@ -24,6 +24,7 @@ for key, value in QUIET.items():
 
 import ray
 from ray import cloudpickle, tune
+from ray._private import worker
 
 from orchestrator.beside import Handful
 from orchestrator.bucket import OutOfReach
@@ -39,6 +40,7 @@ from orchestrator.machines import (
     together,
     without_gpu,
 )
+from orchestrator.ray_start import keep_token_private, own_folder, refuse_unlike, watched
 from orchestrator.storage import shown
 from orchestrator.trouble import CannotWrite
 from trainables.protocols import Unavailable
@@ -200,12 +202,13 @@ def last_line(trial: Any) -> str:
     return lines[-1] if lines else "no message"
 
 
-def start(address: str | None) -> None:
-    """A Ray of our own, or the one at `address`."""
+def start(address: str | None, folder: str | None) -> None:
+    """A Ray of our own in a folder of its own, or the one at `address`."""
     for last in (False, True):
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # whatever lies in /tmp, or in RAY_ADDRESS
+                _temp_dir=folder,
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -227,7 +230,8 @@ def start(address: str | None) -> None:
 def connected(address: str | None = None) -> Iterator[None]:
     """Ray, quietly: a local one for as long as this lasts, or the cluster at `address`.
 
-    Raises OutOfReach where a local one does not start, which is tried twice.
+    Raises OutOfReach where a local one does not start, which is tried twice, and ValueError for an
+    address where no Ray of our versions answers.
     """
     for name in ("ray", "ray.tune", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -236,9 +240,15 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    start(address)
-    try:
-        yield
-    finally:
-        gc.collect()  # free Ray's objects here, not in whatever thread collects next
-        ray.shutdown()
+    with contextlib.nullcontext() if address else own_folder() as folder:
+        if address:
+            refuse_unlike(address)
+        else:
+            keep_token_private()
+        start(address, folder)
+        try:
+            with watched(None if address else worker._global_node):
+                yield
+        finally:
+            gc.collect()  # free Ray's objects here, not in whatever thread collects next
+            ray.shutdown()

@@ -122,9 +122,15 @@ def all_read(storage):
     return state
 
 
+def values_of(storage):
+    """Every measured value of the sweep, by trial and metric."""
+    table = results("lab/damaged", storage)
+    return {(row.trial_id, row.metric): row.value for row in table.itertuples()}
+
+
 @pytest.mark.parametrize("kind", RECORDS)
 def test_one_damaged_record_costs_one_trial(storage, capsys, kind):
-    path = a_record(storage)
+    path, undisturbed = a_record(storage), values_of(storage)
     spoil(path, RECORDS[kind])
     stands = {"sweep": "lab/damaged", "planned": PLANNED, "ok": PLANNED - 1, "missing": 1}
     assert all_read(storage) == stands
@@ -138,6 +144,7 @@ def test_one_damaged_record_costs_one_trial(storage, capsys, kind):
     assert trial.id == path.stem
     execute(trial, storage, code_version="test")
     assert all_read(storage)["ok"] == PLANNED
+    assert values_of(storage) == undisturbed
     assert plan(SWEEP, storage).to_run == []
 
 

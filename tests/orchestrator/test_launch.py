@@ -20,6 +20,7 @@ def starts(monkeypatch):
             raise answer
 
     monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr(launch, "refuse_unlike", lambda address: None)
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.shutdown", lambda: None)
     return answers, asked
