@@ -54,6 +54,13 @@ def results(
     return tidy(of_rows(rows), list(COLUMNS), where)
 
 
+def declared_since(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table of an older version, with what its tasks declare today."""
+    from orchestrator.declared import filled
+
+    return filled(table)
+
+
 def find_storage(storage: str | Path | None = None) -> Path:
     """The storage folder to read; for a bucket, its copy here.
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE = ("task_version", "seed", "n_train", "n_eval", "n_classes")
+TRUE = ("selected_on_test",)
 REAL = ("fraction", "wall_s", "cpu_s", "gpu_s", "peak_rss_mb", "peak_gpu_mb")
 SHARED = tuple(column for column in COLUMNS if column not in ("metric", "value"))
 DISTINCT = ("trial_id", "started_at", "record")
 """Words that hardly two trials share; all others are kept once and numbered."""
-FORMAT = "1"
+FORMAT = "2"
 SETTLING_NS = 2_000_000_000
 """A folder that changed so lately may change again within the same tick of its clock."""
 
@@ -42,6 +43,8 @@ def schema() -> pa.Schema:
     def kind(column: str) -> Any:
         if column in WHOLE or column in REAL:
             return pa.int64() if column in WHOLE else pa.float64()
+        if column in TRUE:
+            return pa.bool_()
         return pa.string() if column in DISTINCT else pa.dictionary(pa.int32(), pa.string())
 
     fields = [(column, kind(column)) for column in (*SHARED, "record", "metrics")]
@@ -76,7 +79,7 @@ def kept(home: Path, about_file: dict[str, str]) -> pa.Table | None:
     """The file's table, if it is there and of this manifest."""
     import pyarrow.parquet as pq
 
-    numbered = [c for c in (*SHARED, "metrics") if c not in (*WHOLE, *REAL, *DISTINCT)]
+    numbered = [c for c in (*SHARED, "metrics") if c not in (*WHOLE, *REAL, *TRUE, *DISTINCT)]
     try:
         table = pq.read_table(home, read_dictionary=numbered)
     except (OSError, ValueError):  # absent, or not a file that can be read: the records can

@@ -8,12 +8,13 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator import environments, memory, overtime
 from orchestrator.artifacts import keep_artifacts, log_to, save_table
+from orchestrator.declared import better
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
@@ -101,6 +102,9 @@ class Done:
     """The package without which a trial does not apply here."""
     trace: str = ""
     protocol: str = ""
+    drawn: dict[str, Any] | None = None
+    """How the test cells were drawn: the fields of `protocols.Drawn`, none where the task does not
+    declare it; None where the trial did not come so far."""
     metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
     saw: list[dict[str, Any]] = field(default_factory=list)
@@ -152,7 +156,9 @@ def attempt(
     )
     with watched(done, artifacts, card), team.together(trial, parts, ctx.device):
         environments.refuse_ours(trial.model)
-        done.protocol = trial.the_task().described(trial.cells(ctx.store))
+        task, cells = trial.the_task(), trial.cells(ctx.store)
+        done.protocol = task.described(cells)
+        done.drawn = asdict(task.drawn(cells, trial.seed)) if hasattr(task, "drawn") else {}
         report({})  # which raises where its setting was stopped before it began
         done.metrics = trial.run(ctx)
     done.cost["cpu_s"] = round(done.cost["cpu_s"] + team.cpu_s, 4)
@@ -229,7 +235,9 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "processes": done.processes,
         "trial": trial.spelled_out(),
         "protocol": done.protocol,
+        **({} if done.drawn is None else {"drawn": done.drawn}),
         "metrics": metrics,
+        "better": better(trial.task, metrics),
         "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
         "history": done.history,
         "saw": done.saw,
