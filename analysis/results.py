@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_STORAGE = "gauntlet-runs"
+DAMAGED = "damaged"
+"""Status of a trial whose record, or mirrored run, cannot be read."""
 
 
 def results(

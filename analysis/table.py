@@ -64,8 +64,9 @@ def finite(measured: pd.DataFrame) -> pd.Series:
     wrong = measured[~np.isfinite(values)]
     if len(wrong):
         row = wrong.iloc[0]
+        value = row["value"] if isinstance(row["value"], str) else float(row["value"])
         raise ValueError(
-            f"{row['metric']} of {described(row)} is {row['value']!r}, which is no finite number:"
+            f"{row['metric']} of {described(row)} is {value!r}, which is no finite number:"
             f" leave trial {row['trial_id']} out with table.query(...), or run it again"
         )
     return values

@@ -13,6 +13,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,13 +152,37 @@ def row(storage: Path, sweep: str, trial: str, file: str, planned: dict[str, Any
     if not file:
         return {"trial_id": trial, "record": "", "values": []}
     path = Ledger(storage).root / trial[:2] / file.partition(" ")[0]
-    record = json.loads(path.read_text())
-    return {"record": file} | with_metrics(about(record, sweep, planned), record["metrics"])
+    try:
+        record = json.loads(path.read_text())
+        shared, metrics = about(record, sweep, planned), dict(record["metrics"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        where = path.relative_to(storage)
+        reason = f"{where} is no whole record: put it back from a copy, or delete it and run again"
+        return {"record": file} | damaged(planned_row(trial, sweep, planned), reason)
+    return {"record": file} | with_metrics(shared, metrics)
+
+
+def planned_row(trial: str, sweep: str, planned: dict[str, Any]) -> dict[str, Any]:
+    """What a sweep's manifest says of a trial, as its row of the table."""
+    from trainables.trial import Trial
+
+    said = dict.fromkeys(("status", "reason", "code_version", "started_at", "hostname"))
+    what = {"trial_id": trial, "trial": Trial(**planned[trial]).spelled_out(), "protocol": ""}
+    return about({**said, **what, "metrics": {}, "cost": {}}, sweep, planned)
+
+
+def damaged(shared: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The row of a trial that cannot be read, and why."""
+    return shared | {"status": "damaged", "reason": reason, "metrics": "", "values": [None]}
 
 
 def with_metrics(shared: dict[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
     """A trial's row: what its measurements share, and they; one that is empty where there are
-    none."""
+    none. A trial with a value that is no finite number is damaged as a whole."""
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            wrong = f"its {name} is {value!r}, which is no finite number"
+            return damaged(shared, f"{wrong}: delete its record and run it again")
     values = list(metrics.values()) or [None]
     return shared | {"metrics": "\n".join(metrics), "values": values}
 

@@ -9,6 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ def attempt(
     artifacts.mkdir()
 
     def progress(metrics: Metrics) -> None:
+        refuse_no_number(metrics, f" after epoch {metrics.get('epoch', 0):g}")
         done.history.append(metrics)
         report(metrics)
 
@@ -160,9 +162,18 @@ def attempt(
         done.protocol = task.described(cells)
         done.drawn = asdict(task.drawn(cells, trial.seed)) if hasattr(task, "drawn") else {}
         report({})  # which raises where its setting was stopped before it began
-        done.metrics = trial.run(ctx)
+        metrics = trial.run(ctx)
+        refuse_no_number(metrics)
+        done.metrics = metrics
     done.cost["cpu_s"] = round(done.cost["cpu_s"] + team.cpu_s, 4)
     return done
+
+
+def refuse_no_number(metrics: Metrics, when: str = "") -> None:
+    """Raise ValueError for a score that is no finite number: nothing can be concluded from it."""
+    for name, value in metrics.items():
+        if isinstance(value, str) or not isfinite(value):
+            raise ValueError(f"{name} came out as {value!r}{when}, which is no finite number")
 
 
 def assist(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.options import (
+    CHECK_FAILED,
     DEFAULT_STORAGE,
     FAILED,
     INTERRUPTED,
@@ -178,19 +179,25 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
     """What a run ends with: the comparison, the report, what to do next, the exit code."""
     from dataclasses import asdict
 
-    from analysis.conclusion import preregistered, write_report
+    from analysis.conclusion import preregistered_or_why, write_report
     from orchestrator import show, verdicts
 
-    rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
+    rows, reasons = None, []
+    if ran.statuses.get("ok"):
+        rows, reasons = preregistered_or_why(storage, ran.sweep)
     page = write_report(storage, ran.sweep, None) if rows is not None else None
     if as_json:
         table = [] if rows is None else json.loads(rows.to_json(orient="records"))
-        print_json({**asdict(ran), "comparison": table, "report": page and str(page)})
+        found = {"comparison": table, "not_compared": reasons, "report": page and str(page)}
+        print_json({**asdict(ran), **found})
     else:
         if rows is not None and len(rows):
             verdicts.comparison(rows)
+        verdicts.not_compared(reasons)
         show.ending(ran, page, storage, tracking_uri)
     if ran.interrupted:
         raise typer.Exit(INTERRUPTED)
     if ran.failed:
         raise typer.Exit(FAILED)
+    if reasons:
+        raise typer.Exit(CHECK_FAILED)

@@ -240,6 +240,12 @@ class Task(Protocol):
     summary: ClassVar[str]
     headline: ClassVar[str]
     """The metric a reader looks at first, such as "test/macro_f1"."""
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch: a plan then refuses more seeds than batches."""
+        ...
+
     metrics: ClassVar[Mapping[str, Direction]]
     """Each metric that models may be compared by, under its full name, and which scores of it are
     better: {"test/rmse": "lower"}. `gauntlet compare` refuses a metric that is not in here."""

@@ -71,12 +71,17 @@ class Annotation:
             + ("" if cells is None or "split" in cells.obs else ", chosen on the test set"),
         }[self.protocol]
 
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch."""
+        return self.protocol == "batch"
+
     def drawn(self, cells: Cells, seed: int) -> Drawn:
         """How this seed draws its test cells.
 
         The rows of Boiarsky et al. are one test set; without marks it also chose the epoch.
         """
-        if self.protocol == "batch":
+        if self.by_batch:
             return Drawn("batches", batch=batch_left_out(words(cells, "batch"), seed))
         design: Literal["random", "fixed"] = "random" if self.protocol == "random" else "fixed"
         return Drawn(design, self.protocol == "paper" and "split" not in cells.obs)

@@ -64,6 +64,8 @@ class Clustering:
         """The algorithm's name."""
         return OWN_ALGORITHM[self.backend] if self.algorithm == "auto" else self.algorithm
 
+    by_batch: ClassVar[bool] = False
+
     def drawn(self, cells: Cells, seed: int) -> Drawn:
         """Nothing is held out: all cells are embedded and scored."""
         return Drawn("whole")

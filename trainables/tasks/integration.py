@@ -57,6 +57,8 @@ class Integration:
         """Which cells, and whose definitions."""
         return zero_shot.described(self.backend, self.max_cells, cells)
 
+    by_batch: ClassVar[bool] = False
+
     def drawn(self, cells: Cells, seed: int) -> Drawn:
         """Nothing is held out: all cells are embedded and scored."""
         return Drawn("whole")

@@ -66,6 +66,11 @@ class Pretraining:
         held = "5 % held out, random_state=2021" if self.protocol == "paper" else "random"
         return f"{held}, without cell types"
 
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch."""
+        return self.annotation().by_batch
+
     def drawn(self, cells: Cells, seed: int) -> Drawn:
         """How this seed draws the cells that it is asked about; see `split`."""
         if "cell_type" in cells.obs:

@@ -59,6 +59,8 @@ class GivingBack:
         """Which cells, in words."""
         return "zero-shot, all cells, nothing masked"
 
+    by_batch: ClassVar[bool] = False
+
     def drawn(self, cells: Cells, seed: int) -> Drawn:
         """Nothing is held out: all cells are given back and scored."""
         return Drawn("whole")
