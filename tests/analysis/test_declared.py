@@ -47,12 +47,12 @@ def test_seeds_of_one_batch_are_averaged_and_count_once():
 
 def test_two_batches_hardly_prove_anything_however_many_seeds():
     false = 0
-    for draw in range(200):
+    for draw in range(60):
         rng = np.random.default_rng(draw)
         seeds = np.arange(6) % 2
         a, b = (rng.normal(0, 0.05, 2)[seeds] + rng.normal(0, 0.001, 6) for _ in "ab")
         false += only(compare(by_batch(a, b, "xyxyxy"), "a", "b"))["p"] < 0.05
-    assert false <= 20
+    assert false <= 8
 
 
 def test_a_table_of_an_older_version_counts_test_sets_of_one_size_once():
@@ -73,7 +73,7 @@ def test_a_plan_refuses_more_seeds_than_batches(tmp_path):
 def test_equivalence_is_corrected_in_its_family():
     """At the margin itself, twelve rows are called equivalent falsely in 5 % of tables."""
     false = 0
-    for draw in range(100):
+    for draw in range(40):
         rng = np.random.default_rng(draw)
         parts = []
         for fraction in np.linspace(0.1, 1, 12):
@@ -83,10 +83,10 @@ def test_equivalence_is_corrected_in_its_family():
         rows = compare(pd.concat(parts), "a", "b", test="paired", margin=0.02)
         assert (rows["p_equivalent_adjusted"] >= rows["p_equivalent"]).all()
         false += (rows["verdict"] == "equivalent").any()
-    assert false <= 12
+    assert false <= 7
 
 
-@pytest.mark.parametrize("draw", range(40))
+@pytest.mark.parametrize("draw", range(12))
 def test_deterministic_models_on_one_test_set_have_a_p_value(draw):
     table, predictions = predicted_table(luck=0.0, draw=draw, seeds=1, protocol="fixed test set")
     seeds = [table.assign(seed=seed) for seed in range(5)]
