@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.declared import less_is_better
 from analysis.effects import cliffs_delta
 from analysis.selection import choose_on_validation, twin
-from analysis.table import check, is_error, values_of
+from analysis.table import check, values_of
 
 Statistic = Callable[[np.ndarray], float]
 RESAMPLES = 2000
@@ -99,7 +100,7 @@ def aggregates(
         )
     found = pd.DataFrame(rows)
     return found.sort_values(
-        ["iqm", "model"], ascending=[is_error(metric), True], ignore_index=True
+        ["iqm", "model"], ascending=[less_is_better(table, metric), True], ignore_index=True
     )
 
 
@@ -139,7 +140,7 @@ def improvement(
     """
     strata = runs_of(table, metric, fraction, select_on)
     pairs = list(zip(strata[a], strata[b], strict=True))
-    if is_error(metric):
+    if less_is_better(table, metric):
         pairs = [(y, x) for x, y in pairs]
     drawn = np.random.default_rng(0)
 

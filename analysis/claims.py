@@ -12,7 +12,12 @@ import pandas as pd
 from analysis.figures.style import pretty
 from analysis.looks import Look
 
-VERBS = {"better": "beats", "worse": "loses to", "equivalent": "is equivalent to"}
+VERBS = {
+    "better": "beats",
+    "worse": "loses to",
+    "equivalent": "is equivalent to",
+    "identical": "is identical to",
+}
 MINUS = "\N{MINUS SIGN}"
 MANY = 3
 """Data sets that a comparison may have before they share a sentence."""
@@ -82,7 +87,7 @@ def claim(part: pd.DataFrame, a: str, b: str) -> str:
     """
     counts = part["verdict"].value_counts()
     clauses = []
-    for verdict in ("better", "worse", "equivalent", "undecided"):
+    for verdict in (*VERBS, "undecided"):
         if verdict not in counts:
             continue
         verb = VERBS.get(verdict)
@@ -103,6 +108,8 @@ def claim(part: pd.DataFrame, a: str, b: str) -> str:
 
 def detail(row: pd.Series, name: str, *, one: bool) -> str:
     """The numbers behind a sentence, at the largest label share."""
+    if row["verdict"] == "identical":
+        return f"{row['why'][0].upper()}{row['why'][1:]}: {row['n']} of them, {name} alike."
     if math.isnan(row["p"]):
         apart = f"{name} {signed(row['difference'])}, not" if row["n"] else "not"
         text = f"{apart} tested: {row['note']}."

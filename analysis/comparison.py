@@ -39,15 +39,21 @@ class Comparison:
     effect_low: float = NAN
     effect_high: float = NAN
     verdict: str = "undecided"
+    """better, worse, equivalent, undecided, or identical: every test cell is named alike."""
     seeds_needed: int | None = None
     note: str = ""
     margin: float | None = None
     p_equivalent: float = NAN
+    p_equivalent_adjusted: float = NAN
     chance_better: float = NAN
     chance_equivalent: float = NAN
     chance_worse: float = NAN
     look: int | None = None
     level: float = NAN
+    better: str = ""
+    """Which scores of the metric are better: "higher" or "lower"."""
+    fault: str = ""
+    """Why the comparison cannot be made at all, such as predictions that are damaged."""
     outlook: Outlook | None = None
     """Filled in for `seeds_needed` and its note, which depend on what else was asked."""
 

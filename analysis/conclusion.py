@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+class CannotCompare(Exception):
+    """A comparison that was planned cannot be made, and why."""
+
+
 def preregistered(storage: str | Path, sweep: str) -> pd.DataFrame:
     """The comparisons that the sweep fixed before its first trial, adjusted as one family."""
+    return preregistered_or_why(storage, sweep)[0]
+
+
+def preregistered_or_why(storage: str | Path, sweep: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of `preregistered`, and why other comparisons of the sweep cannot be made."""
     manifest = planned(storage, sweep)
     table = measured(manifest, storage)
     return answered(manifest, table, comparable(manifest, table), storage)
@@ -29,14 +38,14 @@ def without_score(storage: str | Path, sweep: str) -> list[Unscored]:
 
 def answered(
     manifest: dict[str, Any], table: pd.DataFrame, asked: list[dict[str, Any]], storage: str | Path
-) -> pd.DataFrame:
-    """A family's rows, each stamped as exploratory or not; what cannot be answered has none."""
+) -> tuple[pd.DataFrame, list[str]]:
+    """A family's rows, each stamped as exploratory or not, and why others cannot be made."""
     from analysis.family import family
 
-    rows, _ = family(
+    rows, reasons = family(
         table, asked, manifest.get("stopping"), kept_in(with_artifacts(table, PREDICTIONS, storage))
     )
-    return stamped(rows, table, storage, manifest["sweep"])
+    return stamped(rows, table, storage, manifest["sweep"]), reasons
 
 
 def seeds_wanted(storage: str | Path, sweep: str) -> dict[tuple[str, str, float], int]:
@@ -51,7 +60,7 @@ def seeds_wanted(storage: str | Path, sweep: str) -> dict[tuple[str, str, float]
     rows = preregistered(storage, sweep).fillna({"look": 0, "p": -1.0})
     for row in rows[rows["verdict"] == "undecided"].to_dict("records"):
         done = int(row["look"])
-        if done == len(looks) or (row["p"] < 0 and row["n"] > 1):
+        if done == len(looks) or (row["p"] < 0 and row["n"] > 1) or row["fault"]:
             continue
         for arm in (row["a"], row["b"]):
             place = arm, row["dataset"], row["fraction"]
@@ -77,7 +86,8 @@ def compared(
     that was asked with it, whatever part of it is shown here. A question without a margin is that
     question with the margin fixed beforehand. Any other is exploratory, a family of its own.
 
-    Raises LookupError for a model, data set or metric that the sweep does not have.
+    Raises LookupError for a model, data set or metric that the sweep does not have, and
+    CannotCompare where nothing of a planned comparison can be made.
     """
     from analysis.significance import compare
 
@@ -94,8 +104,10 @@ def compared(
     if mine and (test, correction) == ("auto", "holm"):
         asked["margin"] = mine[0]["margin"]
         others = [one for one in comparable(manifest, table) if one is not mine[0]]
-        rows = answered(manifest, table, [asked, *others], storage)
+        rows, reasons = answered(manifest, table, [asked, *others], storage)
         rows = rows[(rows["a"] == a) & (rows["b"] == b) & (rows["metric"] == chosen)]
+        if rows.empty:
+            raise CannotCompare(reasons[0])  # this question was the first of its family
     else:
         predictions = kept_in(with_artifacts(table, PREDICTIONS, storage))
         rows = compare(
@@ -167,7 +179,7 @@ def fixed_beforehand(
         margin = one.get("margin")
         return {one["a"], one["b"]}, one["metric"], None if margin != margin else margin
 
-    begun = table.loc[table["model"].isin([asked["a"], asked["b"]]), "started_at"].min()
+    begun = table.loc[table["model"].isin([asked["a"], asked["b"]]), "started_at"].dropna().min()
     return any(
         question(one) == question(asked)
         for manifest in manifests
@@ -226,29 +238,34 @@ def write_report(
 def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
     """The published numbers of a paper's sweep beside those of a storage, run or not.
 
-    `cells` and `tests` are the tables of `analysis.reproduce`. Raises LookupError for an unknown
-    sweep.
+    `cells` and `tests` are the tables of `analysis.reproduce`; `check` is what `--check` makes of
+    them: "passed", "failed", "not run" where no trial of it has a number, or "not judged" where
+    neither PASS nor FAIL could be shown of any. Raises LookupError for an unknown sweep.
     """
     from analysis.published import published
-    from analysis.reproduce import Design, published_tests, reproduction
-    from orchestrator.faithful import obstacles
+    from analysis.reproduce import Design, checked, published_tests, reproduction
+    from orchestrator.faithful import catalog, obstacles
     from orchestrator.known_sweeps import find_sweep
 
     design = find_sweep(sweep)
+    task = catalog.find("tasks", design.task)
     small = ran(storage, f"{design.name}-small")
     waiting = "only scale=small has run, which is not of the published size; "
     waits = {"": f"{waiting * small}run it: gauntlet run {design.name}"}
     told = Design(
         margins={c.metric: c.margin for c in design.analysis if c.margin is not None},
+        errors=[name for name, way in task.metrics.items() if way == "lower"],
         datasets=[getattr(source, "name", str(source)) for source in design.datasets],
         obstacles=waits | obstacles(design),
     )
     theirs = published(design.name)
     table = ours(design, storage)
+    cells = reproduction(theirs, table, told)
     return {
         "sweep": design.name,
         "title": design.title,
-        "cells": reproduction(theirs, table, told),
+        "check": checked(cells),
+        "cells": cells,
         "tests": published_tests(theirs, table),
     }
 
@@ -260,7 +277,8 @@ def ours(design: Any, storage: str | Path) -> pd.DataFrame:
     from orchestrator.faithful import deviation
 
     if not ran(storage, design.name):
-        columns = "trial_id status reason model dataset fraction seed metric value deviates".split()
+        columns = "trial_id status reason model model_params task dataset fraction seed".split()
+        columns += ["metric", "value", "deviates"]
         return pd.DataFrame(columns=columns)
     table = measured(planned(storage, design.name), storage)
     keys = ["model", "dataset", "model_params", "task_params"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.declared import with_declarations
 from analysis.intervals import Number
 
 
@@ -15,7 +16,7 @@ class Design:
 
     kind: str
     """"random": each seed splits the same cells anew; "batches": each leaves out another batch;
-    "fixed": one test set for all; "whole": nothing is held out."""
+    "fixed": one test set for all; "whole": nothing is held out; "": the task does not say."""
     share: float | None = None
     """Of all cells, what a random test set takes."""
     fraction: float = 1.0
@@ -53,13 +54,10 @@ def left_by_splits(seen: Number, alike: Number, class_cells: Number) -> Number:
 
 def design_of(scores: pd.DataFrame) -> Design:
     """The design of one cell of the tidy table."""
-    protocol, fraction = str(scores["protocol"].iloc[0]), float(scores["fraction"].iloc[0])
-    if protocol.startswith("leave one batch out"):
-        return Design("batches", fraction=fraction)
-    if protocol.startswith(("fixed", "as ")):
-        return Design("fixed", fraction=fraction)
-    share = held_out_share(scores) if protocol.startswith("random") else None
-    return Design("whole" if share is None else "random", share, fraction)
+    row = with_declarations(scores).iloc[0]
+    kind = row["design"] if isinstance(row["design"], str) else ""
+    share = held_out_share(scores) if kind == "random" else None
+    return Design(kind, share, float(row["fraction"]))
 
 
 def held_out_share(scores: pd.DataFrame) -> float | None:
@@ -77,7 +75,16 @@ def held_out_share(scores: pd.DataFrame) -> float | None:
 
 
 def choose_test(n_shared: int, design: Design, cells_known: bool) -> tuple[str, str]:
-    """The test that fits how the trials were drawn, and why in one line."""
+    """The test that fits how the trials were drawn, and why in one line.
+
+    Raises ValueError where the task does not declare how its trials were drawn.
+    """
+    if not design.kind:
+        raise ValueError(
+            "the task of these trials does not say how a seed draws its test cells, which decides"
+            " the test: give the task a method `drawn` (see trainables.protocols.Drawn), or name"
+            " a test with --test"
+        )
     if n_shared == 0 and design.kind == "random":
         return (
             "corrected-welch",
@@ -95,11 +102,13 @@ def choose_test(n_shared: int, design: Design, cells_known: bool) -> tuple[str, 
         )
     if design.kind == "fixed":
         return "paired", "shared seeds, one fixed test set: it speaks of these test cells only"
-    if design.share is None:
+    if design.kind == "whole":
         return (
             "paired",
             "shared seeds and no held-out cells: it speaks of other seeds on these cells only",
         )
+    if design.share is None:
+        return "nadeau-bengio", "shared seeds whose splits overlap, and no record says how much"
     if cells_known:
         return (
             "seeds-and-cells",

@@ -8,6 +8,9 @@ from scipy.special import gammaln
 
 from analysis.intervals import TEstimate
 
+EQUAL = 1e-12
+"""Scores that differ by less over seeds do not vary: they are rounded differently."""
+
 
 def hedges_g(
     a: np.ndarray, b: np.ndarray, estimate: TEstimate, level: float = 0.95
@@ -21,7 +24,7 @@ def hedges_g(
     """
     df = len(a) + len(b) - 2
     spread = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / df)
-    if spread == 0:
+    if max(np.ptp(a), np.ptp(b)) < EQUAL:
         return float("nan"), float("nan"), float("nan")
     unit = small_sample_factor(estimate.df) / spread
     low, high = estimate.interval(level)

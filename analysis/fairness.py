@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.declared import with_declarations
 from analysis.figures.style import pretty
 from analysis.selection import choose_on_validation
 from analysis.table import CELL, ok
 
 HOUR = 3600
-ON_TEST = "chosen on the test set"
-"""How a protocol ends whose validation cells are the reported ones."""
 COSTS = {"wall_h": "wall_s", "cpu_h": "cpu_s", "gpu_h": "gpu_s"}
 
 
@@ -97,7 +96,7 @@ def selected(rows: pd.DataFrame, metric: str, search: str = "") -> str:
 
 def on_test(rows: pd.DataFrame) -> bool:
     """Whether the cells to choose on are those that are reported."""
-    return bool(rows["protocol"].astype(str).str.endswith(ON_TEST).any())
+    return bool(with_declarations(rows)["selected_on_test"].eq(True).any())
 
 
 def warnings(table: pd.DataFrame, compared: set[str]) -> list[str]:

@@ -29,18 +29,27 @@ def family(
     `look_by_look`.
     """
     rows: dict[Place, Comparison] = {}
+    faults: dict[Place, Comparison] = {}
     reasons: dict[int, str] = {}
     for i, asked in enumerate(comparisons):
         try:
-            rows |= placed(i, unadjusted(table, **asked, predictions=predictions))
+            found = placed(i, unadjusted(table, **asked, predictions=predictions))
         except (LookupError, ValueError) as error:
             reason = str(error.args[0])
             reasons[i] = f"{asked['a']} against {asked['b']}: {reason}"
+            continue
+        rows |= {place: row for place, row in found.items() if not row.fault}
+        faults |= {place: row for place, row in found.items() if row.fault}
     if stopping:
         able = {i: asked for i, asked in enumerate(comparisons) if i not in reasons}
         rows = look_by_look(table, able, rows, stopping, predictions)
+    rows |= faults
     unanswered = list(reasons.values())
-    return adjusted(list(rows.values())) if rows else pd.DataFrame(columns=COLUMNS), unanswered
+    unanswered += [
+        f"{row.a} against {row.b} on {row.dataset}: {row.fault}" for row in faults.values()
+    ]
+    every = [rows[place] for place in sorted(rows, key=lambda place: place[0])]
+    return adjusted(every) if rows else pd.DataFrame(columns=COLUMNS), unanswered
 
 
 def look_by_look(

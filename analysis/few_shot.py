@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis.declared import less_is_better
 from analysis.selection import choose_on_validation, twin
-from analysis.table import check, is_error, values_of
+from analysis.table import check, values_of
 
 RESAMPLES = 2000
 
@@ -32,7 +33,7 @@ def cells_to_parity(
     """
     check(table)
     best = choose_on_validation(table[table["model"].isin([a, b])], select_on or twin(metric))
-    rows, better = [], -1.0 if is_error(metric) else 1.0  # the curve of an error falls
+    rows, better = [], -1.0 if less_is_better(best, metric) else 1.0  # the curve of an error falls
     for (task, dataset), part in values_of(best, metric).groupby(["task", "dataset"]):
         scores = part.pivot_table(index="seed", columns=["model", "fraction"], values="value")
         scores = better * scores.dropna(axis=1, how="all").dropna()

@@ -129,8 +129,10 @@ class PartlyKnown(TEstimate):
         x = np.exp(log_x)
         density = np.exp(half * log_x - x - gammaln(half))
         known = np.asarray(self.floor)[..., None]
-        own = np.asarray(self.error**2)[..., None] - known
-        share = own / (own + known)
+        # rounding may leave a little less than nothing where seeds do not scatter
+        own = np.maximum(np.asarray(self.error**2)[..., None] - known, 0.0)
+        whole = own + known
+        share = np.divide(own, whole, np.zeros(np.shape(whole)), where=whole > 0)
         weights = density * (share + (1 - share) * x / half) ** self.power
         spread = np.sqrt(own * half / x + known)
         return weights / weights.sum(-1, keepdims=True), spread

@@ -48,7 +48,8 @@ def multiverse(
             rows = compare(part, a, b, **asked | change, predictions=read)
         except (LookupError, ValueError):
             continue  # a metric that one arm lacks, a seed without which nothing is left
-        found.append(rows[rows["p"].notna()].assign(way=way))
+        answered = rows["p"].notna() | (rows["verdict"] == "identical")
+        found.append(rows[answered].assign(way=way))
     return pd.concat(found, ignore_index=True)
 
 

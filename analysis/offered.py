@@ -45,7 +45,8 @@ def pairs(scores: Scores) -> str | None:
     """Paired tests want pairs, and differences that vary."""
     n = len(scores.a)
     if n < 2:
-        return f"{n} of at least 2 shared seeds: no spread to judge a difference by"
+        what = "batches" if scores.design.kind == "batches" else "shared seeds"
+        return f"{n} of at least 2 {what}: no spread to judge a difference by"
     differences = scores.a - scores.b
     if np.ptp(differences) >= ROUNDING:
         return None
@@ -60,10 +61,18 @@ def arms(scores: Scores) -> str | None:
     """Tests of two samples want both, and one that varies."""
     n = min(len(scores.a), len(scores.b))
     if n < 2:
-        return f"{n} of at least 2 seeds in each arm: no spread to judge a difference by"
+        what = "batches" if scores.design.kind == "batches" else "seeds"
+        return f"{n} of at least 2 {what} in each arm: no spread to judge a difference by"
     if np.ptp(scores.a) < ROUNDING and np.ptp(scores.b) < ROUNDING:
         return "no spread over seeds in either arm"
     return None
+
+
+def sized_arms(scores: Scores) -> str | None:
+    """A correction of two samples wants to know how much their splits overlap."""
+    if scores.design.kind == "random" and scores.design.extra is None:
+        return "no n_train and n_eval to correct for: use welch"
+    return arms(scores)
 
 
 def overlap(scores: Scores) -> str | None:
@@ -130,7 +139,7 @@ OFFERED = {
     "student": Offered(lambda s: intervals.student(s.a, s.b), arms, paired=False),
     "corrected-welch": Offered(
         lambda s: intervals.corrected_welch(s.a, s.b, s.design.extra or 0.0),
-        arms,
+        sized_arms,
         paired=False,
         shared_cells=True,
     ),

@@ -34,10 +34,16 @@ def seeds_needed(
 
 
 def outlook(
-    test: str, a: np.ndarray, b: np.ndarray, floor: float, alpha: float
+    test: str, a: np.ndarray, b: np.ndarray, floor: float, batches: bool, alpha: float
 ) -> tuple[int | None, str]:
-    """`seeds_needed`, and what to say where there are none."""
+    """`seeds_needed`, and what to say where there are none.
+
+    Scores of `batches` that are left out one by one need more batches, which no seed adds.
+    """
     needed = seeds_needed(test, a, b, alpha=alpha, floor=floor)
+    if batches:
+        many = f"more than {MOST_SEEDS}" if needed is None else f"about {needed}"
+        return None, f"a difference of this size takes {many} batches, and no seed adds a batch"
     if needed is not None:
         return needed, ""
     if floor and out_of_reach(a, b, floor, alpha):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.declared import less_is_better
 from analysis.selection import choose_on_validation, twin
-from analysis.table import check, is_error, values_of
+from analysis.table import check, values_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def ranking(
             f"ranking wants 3 models on 2 data sets that all of them did, and has {k} on {n}:"
             " compare two models with `compare`"
         )
-    ranks = whole.rank(axis=1, ascending=is_error(metric)).mean().sort_values(kind="stable")
+    ranks = (
+        whole.rank(axis=1, ascending=less_is_better(best, metric)).mean().sort_values(kind="stable")
+    )
     statistic, p = stats.friedmanchisquare(*(whole[model] for model in whole.columns))
     unit = np.sqrt(k * (k + 1) / (12 * n))  # of Tukey's range, which is sqrt(2) times a z
     apart = np.abs(ranks.to_numpy()[:, None] - ranks.to_numpy()) / unit

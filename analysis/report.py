@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from analysis import claims, drawings, fairness
+from analysis.declared import better, with_declarations
 from analysis.family import family
 from analysis.figures.style import pretty, svg
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
-from analysis.table import check, holes, is_error, ok, values_of
+from analysis.table import check, holes, ok, values_of
 from analysis.unscored import unscored
 
 WORDS = {
@@ -60,7 +61,7 @@ def report(
     """
     from jinja2 import Environment, PackageLoader
 
-    check(table)
+    table = with_declarations(check(table))
     missing = [str(one) for one in unscored(table, (manifest or {}).get("models"))]
     metric = main_metric(table, comparisons, (manifest or {}).get("headline"))
     table = candidates_as_models(table, twin(metric))
@@ -142,8 +143,8 @@ def parity(
     for a, b in dict.fromkeys(ways):
         try:
             rows = cells_to_parity(best, a, b, metric)
-        except LookupError:
-            continue  # one label share, or one seed: there is no curve
+        except (LookupError, ValueError):
+            continue  # one label share, one seed, or a metric without a direction: no curve
         found += rows.assign(a=a, b=b).to_dict("records")
     return found
 
@@ -211,7 +212,7 @@ def score_tables(
         )
         about = f"{task} of {dataset}"
         if cells["fraction"].nunique() == 1:
-            heads = {name: pretty(name) + " ↓" * is_error(name) for name in names}
+            heads = {name: pretty(name) + " ↓" * (better(cells, name) == "lower") for name in names}
             tables.append(score_table(cells, "metric", heads, names[0]) | {"about": about})
             continue
         for name in [
@@ -230,7 +231,8 @@ def score_table(
     """A column per value of `by`, models in the order of their means at the value `order`."""
     means = cells.groupby(["model", by])["value"].mean().unstack(by)
     lines = []
-    lowest_first = by == "metric" and is_error(order)
+    metric = order if by == "metric" else cells["metric"].iloc[0]
+    lowest_first = better(cells, metric) == "lower"
     for model in means.sort_values(order, ascending=lowest_first).index:
         own = cells[cells["model"] == model]
         values = [own.loc[own[by] == head, "value"].dropna() for head in heads]

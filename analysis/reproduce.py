@@ -13,7 +13,8 @@ from scipy import stats
 from analysis.corrections import holm
 from analysis.intervals import TEstimate, student
 from analysis.published import sd_of_interval
-from analysis.table import values_of
+from analysis.selection import choose_on_validation, twin
+from analysis.table import MEASUREMENT, ok, refuse_duplicates, values_of
 
 CELL = ["dataset", "fraction", "model", "metric"]
 NAN = float("nan")
@@ -24,8 +25,6 @@ SPREADS = 2.0
 WIDEST = 5.0
 """And at most so many of the sweep's own margin: a noisy cell is hard to reproduce, not easy."""
 DEFAULT_MARGIN = 0.01
-ERRORS = ("mse", "mae")
-"""Metrics without an upper end: their margin is a share of the published value."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,8 @@ class Design:
 
     margins: Mapping[str, float] = field(default_factory=dict)
     """By metric: differences inside count as none."""
+    errors: Sequence[str] = ()
+    """Metrics of which less is better: their margin is a share of the published value."""
     datasets: Sequence[str] = ()
     obstacles: Mapping[str, str] = field(default_factory=dict)
     """Why a data set or a model cannot run here, by its name, and under "" why nothing has."""
@@ -104,10 +105,14 @@ def reproduction(
     FAIL: it does not, and the difference is none of chance: p < `alpha` after Holm's correction
     over all cells. WITHIN NOISE: neither is shown. The margin of a cell is `SPREADS` published sds
     between runs, but no less than the sweep's own margin and no more than `WIDEST` times that.
+
+    Raises ValueError as `compare` does: for a measurement that is there twice, a score that is no
+    finite number, or several candidates of a model and no validation score to choose one by.
     """
+    table = once(table)
     found = []
     for _, rows in published[published["against"] == ""].groupby(CELL, sort=False):
-        cell, theirs, slack = published_cell(rows, published, design.margins)
+        cell, theirs, slack = published_cell(rows, published, design)
         found.append(beside(cell, theirs, slack, table, design))
     cells = pd.DataFrame([asdict(cell) for cell in found], columns=list(Cell.__annotations__))
     tested = cells["p"].notna()
@@ -117,8 +122,19 @@ def reproduction(
     return cells
 
 
+def once(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with one row for each measurement, refused where there are more.
+
+    Rows that deviate from the paper do not count, and are not looked at.
+    """
+    counted = table[table["deviates"] == ""] if "deviates" in table else table
+    columns = dict.fromkeys({*MEASUREMENT, "trial_id"} - set(counted.columns), "")
+    refuse_duplicates(ok(counted.assign(**columns)))
+    return table
+
+
 def published_cell(
-    rows: pd.DataFrame, published: pd.DataFrame, margins: Mapping[str, float]
+    rows: pd.DataFrame, published: pd.DataFrame, design: Design
 ) -> tuple[Cell, Runs, float]:
     """A cell as it is published, its runs, and by how much rounding may have moved the number."""
     runs = rows[rows["statistic"] == "run"]
@@ -132,7 +148,7 @@ def published_cell(
         shown, theirs = runs, Runs.of(runs["value"].to_numpy())
     dataset, fraction, model, metric = rows.iloc[0][CELL]
     low, high = theirs.interval()
-    margin = margin_of(metric, theirs, margins)
+    margin = margin_of(metric, theirs, design)
     source = "; ".join(dict.fromkeys(shown["source"]))
     about = dict(zip(CELL, (dataset, fraction, model, metric), strict=True))
     cell = Cell(**about, published=theirs.mean, published_n=theirs.n, published_low=low,
@@ -163,10 +179,10 @@ def spread_of(rows: pd.DataFrame, published: pd.DataFrame, n: int) -> tuple[floa
     return NAN, ""
 
 
-def margin_of(metric: str, theirs: Runs, margins: Mapping[str, float]) -> float:
+def margin_of(metric: str, theirs: Runs, design: Design) -> float:
     """How far our mean may lie from the published one and still count as the same."""
-    floor = margins.get(metric, min(margins.values(), default=DEFAULT_MARGIN))
-    if metric.rpartition("/")[2] in ERRORS:
+    floor = design.margins.get(metric, min(design.margins.values(), default=DEFAULT_MARGIN))
+    if metric in design.errors:
         floor *= abs(theirs.mean)
     return float(np.fmax(floor, min(SPREADS * theirs.sd, WIDEST * floor)))
 
@@ -195,11 +211,28 @@ def beside(cell: Cell, theirs: Runs, slack: float, table: pd.DataFrame, design: 
 
 def seed_values(cell: Cell, rows: pd.DataFrame, design: Design) -> pd.Series:
     """Our value for each seed; of all data sets together, the median at seeds that have all."""
-    measured = values_of(rows, cell.metric)
+    measured = values_of(one_candidate(rows, cell.metric), cell.metric)
     if cell.dataset:
         return measured.set_index("seed")["value"]
     wide = measured.pivot_table(index="seed", columns="dataset", values="value")
     return wide.reindex(columns=list(design.datasets)).dropna().median(axis=1)
+
+
+def one_candidate(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of one candidate of a model, chosen on validation scores as `compare` chooses."""
+    if "model_params" not in rows or rows["model_params"].nunique() < 2:
+        return rows
+    return choose_on_validation(rows, twin(metric))
+
+
+def checked(cells: pd.DataFrame) -> str:
+    """What a check makes of a reproduction: "passed", "failed", "not run" or "not judged"."""
+    verdicts = set(cells["verdict"])
+    if FAIL in verdicts:
+        return "failed"
+    if PASS in verdicts:
+        return "passed"
+    return "not judged" if NOISE in verdicts else "not run"
 
 
 def judge(cell: Cell, theirs: Runs, ours: Runs) -> None:
@@ -267,13 +300,29 @@ def published_tests(published: pd.DataFrame, table: pd.DataFrame) -> pd.DataFram
     found = []
     for test in published[published["statistic"] == "pvalue"].to_dict("records"):
         arms = (test["model"], test["against"])
-        theirs = [alike(runs, test, arm) for arm in arms]
-        ours = [alike(values_of(table, str(test["metric"])), test, arm) for arm in arms]
+        theirs = [
+            alike(runs, test, arm) if whole(published, test, arm) else np.empty(0) for arm in arms
+        ]
+        metric = str(test["metric"])
+        ours = [
+            alike(values_of(one_candidate(table[table["model"] == arm], metric), metric), test, arm)
+            for arm in arms
+        ]
         row: dict[str, Any] = {key: test[key] for key in keys}
         row |= {"p_published": test["value"], "p_of_its_runs": p_of(*theirs), "p_ours": p_of(*ours)}
         found.append(row)
     columns = [*keys, "p_published", "p_of_its_runs", "p_ours"]
     return pd.DataFrame(found, columns=columns)
+
+
+def whole(published: pd.DataFrame, test: Mapping[Any, Any], arm: Any) -> bool:
+    """Whether all runs behind one arm of a published test are published too."""
+    cell = published[(published["against"] == "") & (published["model"] == arm)]
+    for key in ("dataset", "fraction", "metric"):
+        cell = cell[cell[key] == test[key]]
+    n_of_mean = cell.loc[cell["statistic"] == "mean", "n"].max()
+    wanted = [n for n in (n_of_mean, test["n"]) if n == n]
+    return (cell["statistic"] == "run").sum() >= max(wanted, default=0)
 
 
 def alike(values: pd.DataFrame, test: Mapping[Any, Any], arm: Any) -> np.ndarray:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_STORAGE = "gauntlet-runs"
+DAMAGED = "damaged"
+"""Status of a trial whose record, or mirrored run, cannot be read."""
 
 
 def results(
@@ -52,6 +54,13 @@ def results(
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     rows = mirrored(uri or default_uri(find_storage(storage)), sweep)
     return tidy(of_rows(rows), list(COLUMNS), where)
+
+
+def declared_since(table: pd.DataFrame) -> pd.DataFrame:
+    """A tidy table of an older version, with what its tasks declare today."""
+    from orchestrator.declared import filled
+
+    return filled(table)
 
 
 def find_storage(storage: str | Path | None = None) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis.declared import better
 from analysis.table import CELL, ok
 
 RESCALED = "rescaled/"
@@ -17,10 +18,12 @@ def rescaled(table: pd.DataFrame, controls: Mapping[str, str]) -> pd.DataFrame:
     `controls` maps a model's name to "floor" or "ceiling", as the sweep's manifest does. Task by
     task, data set by data set and fraction by fraction, the floor is the lowest mean over seeds of
     any floor, the ceiling the highest of any ceiling. Rows are left out where either is missing,
-    or the ceiling is not above the floor. Metrics of which less is better come out the wrong way
-    round, so that their ceiling is below the floor: they are left out too.
+    or the ceiling is not above the floor. Metrics of which less is better have no such scale, and
+    are left out too.
     """
     measured = ok(table)
+    risen = [m for m in measured["metric"].unique() if better(measured, m) == "higher"]
+    measured = measured[measured["metric"].isin(risen)]
     keys = [*CELL, "metric"]
     means = measured.groupby([*keys, "model"])["value"].mean().reset_index("model")
     floor = means.loc[means["model"].isin(named(controls, "floor")), "value"].groupby(keys).min()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.table import CELL, is_error, values_of
+from analysis.declared import less_is_better
+from analysis.table import CELL, values_of
 
 
 def twin(metric: str) -> str:
@@ -53,7 +54,8 @@ def validation_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         .reset_index()
     )
     full = scores[scores["n_seeds"] == scores["n_seeds"].max()]
-    ranked = full.sort_values(["mean", "model_params"], ascending=[is_error(metric), True])
+    lowest = less_is_better(rows, metric)
+    ranked = full.sort_values(["mean", "model_params"], ascending=[lowest, True])
     return ranked.set_index("model_params")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 REQUIRED = (
@@ -17,19 +18,6 @@ CELL = ["task", "dataset", "fraction"]
 
 MEASUREMENT = [*CELL, "model", "model_params", "seed", "metric"]
 """What tells one measurement from another."""
-
-
-ERRORS = {"mse", "mse_genes", "mse_cells", "mae", "loss", "pcr", "asw_batch"}
-"""Metrics of which less is better: errors, and what batches explain of an embedding."""
-
-
-def is_error(metric: str) -> bool:
-    """Whether less of a metric is better.
-
-    >>> is_error("test/mse"), is_error("pcr"), is_error("pcr_comparison")
-    (True, True, False)
-    """
-    return metric.rpartition("/")[2] in ERRORS
 
 
 def check(table: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +35,8 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"fraction is {outside.iloc[0]}; it must be above 0 and at most 1")
     measured = ok(table)
     refuse_duplicates(measured)
-    refuse_mixtures(measured, CELL, ["protocol", "dataset_sha256", "task_version", "task_params"])
+    unlike = ["protocol", "design", "dataset_sha256", "task_version", "task_params"]
+    refuse_mixtures(measured, CELL, unlike)
     refuse_mixtures(measured, [*CELL, "model"], ["model_version"])
     return table
 
@@ -58,9 +47,34 @@ def ok(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def values_of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows that measured one metric and got a number."""
+    """The rows that measured one metric; seeds that leave out one batch are one row.
+
+    See `declared.once_a_batch`. Raises ValueError naming a value that is no finite number.
+    """
+    from analysis.declared import once_a_batch
+
     measured = ok(table)
-    return measured[(measured["metric"] == metric) & measured["value"].notna()]
+    measured = measured[measured["metric"] == metric]
+    return once_a_batch(measured.assign(value=finite(measured)))
+
+
+def finite(measured: pd.DataFrame) -> pd.Series:
+    """The values as numbers. Raises ValueError naming the first that is no finite number."""
+    values = pd.to_numeric(measured["value"], errors="coerce").astype(float)
+    wrong = measured[~np.isfinite(values)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        value = row["value"] if isinstance(row["value"], str) else float(row["value"])
+        raise ValueError(
+            f"{row['metric']} of {described(row)} is {value!r}, which is no finite number:"
+            f" leave trial {row['trial_id']} out with table.query(...), or run it again"
+        )
+    return values
+
+
+def described(row: pd.Series) -> str:
+    """A measurement's model, data set, label share and seed, in words."""
+    return f"{row['model']} on {row['dataset']} (fraction {row['fraction']:g}, seed {row['seed']})"
 
 
 def refuse_duplicates(measured: pd.DataFrame) -> None:

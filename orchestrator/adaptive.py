@@ -22,6 +22,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.configurations import Sampled, Tried, expanded
+from orchestrator.declared import better
 from orchestrator.manifests import newest, read
 from orchestrator.records import Ledger, Record
 from orchestrator.sweep import FIRST, Sweep, find_dataset
@@ -88,13 +89,21 @@ def score_of(sweep: Sweep) -> str:
 
     Raises ValueError where the task holds no cells out to choose on.
     """
-    headline = catalog.find("tasks", sweep.task).headline
-    if not headline.startswith("test/") or sweep.task == "pretraining":
+    task = catalog.find("tasks", sweep.task)
+    headline = task.headline
+    valid = headline.replace("test/", "valid/", 1)
+    if valid == headline or valid not in getattr(task, "metrics", {}):
         raise ValueError(
-            f"the task {sweep.task} has no validation score, and nothing may be chosen by what is"
-            " reported: leave search and stopper out, or name each candidate as an arm"
+            f"the task {sweep.task} has no validation score in its `metrics`, and nothing may be"
+            " chosen by what is reported: leave search and stopper out, or name each candidate as"
+            " an arm"
         )
-    return headline.replace("test/", "valid/", 1)
+    return valid
+
+
+def mode_of(task: str, metric: str) -> str:
+    """Whether a search wants the highest or the lowest score of a metric: "max" or "min"."""
+    return "min" if better(task, [metric]).get(metric) == "lower" else "max"
 
 
 def axes(sweep: Sweep) -> dict[str, dict[str, Any]]:
@@ -136,7 +145,8 @@ def next_round(planned: Plan) -> Plan | None:
         waits = any(told.status == "missing" for _, told in tried)
         if n > 0 and not waits and any(told.status != "not_applicable" for _, told in tried):
             seed = random_state(len(tried), f"search {study[0]}")
-            more = suggest(axes(sweep)[study[0]], tried, n, seed)
+            mode = mode_of(sweep.task, score_of(sweep))
+            more = suggest(axes(sweep)[study[0]], tried, n, seed, mode)
             found[study] = [*found.get(study, []), *more]
     if found == planned.searched:
         return None
@@ -196,9 +206,16 @@ def outcome(record: Record | None) -> str:
 
 
 def suggest(
-    space: Mapping[str, Any], tried: Sequence[tuple[Setting, Told]], n: int, seed: int
+    space: Mapping[str, Any],
+    tried: Sequence[tuple[Setting, Told]],
+    n: int,
+    seed: int,
+    mode: str = "max",
 ) -> list[Setting]:
-    """The next settings, by Optuna's tree-structured Parzen estimator as Ray Tune drives it."""
+    """The next settings, by Optuna's tree-structured Parzen estimator as Ray Tune drives it.
+
+    `mode`: "max" where higher scores are better, else "min".
+    """
     import optuna
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
@@ -209,7 +226,7 @@ def suggest(
     choices = {key: d.categories for key, d in domains.items() if hasattr(d, "categories")}
     domains |= {key: tune.choice(range(len(values))) for key, values in choices.items()}
     searcher = OptunaSearch(
-        OptunaSearch.convert_search_space(domains), metric="score", mode="max", seed=seed
+        OptunaSearch.convert_search_space(domains), metric="score", mode=mode, seed=seed
     )
     for setting, told in tried:
         point = setting | {k: place(setting[k], values) for k, values in choices.items()}

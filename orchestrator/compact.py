@@ -12,6 +12,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 WHOLE = ("task_version", "seed", "n_train", "n_eval", "n_classes")
+TRUE = ("selected_on_test",)
 REAL = ("fraction", "wall_s", "cpu_s", "gpu_s", "peak_rss_mb", "peak_gpu_mb")
 SHARED = tuple(column for column in COLUMNS if column not in ("metric", "value"))
 DISTINCT = ("trial_id", "started_at", "record")
@@ -39,6 +41,8 @@ def schema() -> pa.Schema:
     def kind(column: str) -> Any:
         if column in WHOLE or column in REAL:
             return pa.int64() if column in WHOLE else pa.float64()
+        if column in TRUE:
+            return pa.bool_()
         return pa.string() if column in DISTINCT else pa.dictionary(pa.int32(), pa.string())
 
     fields = [(column, kind(column)) for column in (*SHARED, "record", "metrics")]
@@ -67,7 +71,7 @@ def kept(home: Path, about_file: dict[str, str]) -> pa.Table | None:
     """The file's table, if it is there and of this manifest."""
     import pyarrow.parquet as pq
 
-    numbered = [c for c in (*SHARED, "metrics") if c not in (*WHOLE, *REAL, *DISTINCT)]
+    numbered = [c for c in (*SHARED, "metrics") if c not in (*WHOLE, *REAL, *TRUE, *DISTINCT)]
     try:
         table = pq.read_table(home, read_dictionary=numbered)
     except (OSError, ValueError):  # absent, or not a file that can be read: the records can
@@ -148,9 +152,18 @@ def row(storage: Path, sweep: str, trial: str, file: str, planned: dict[str, Any
     return {"record": file} | with_metrics(about(record, sweep, planned), record["metrics"])
 
 
+def damaged(shared: dict[str, Any], reason: str) -> dict[str, Any]:
+    """Row of a trial that cannot be read, and why."""
+    return shared | {"status": "damaged", "reason": reason, "metrics": "", "values": [None]}
+
+
 def with_metrics(shared: dict[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
     """A trial's row: what its measurements share, and they; one that is empty where there are
-    none."""
+    none. A trial with a value that is no finite number is damaged as a whole."""
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            wrong = f"its {name} is {value!r}, which is no finite number"
+            return damaged(shared, f"{wrong}: delete its record and run it again")
     values = list(metrics.values()) or [None]
     return shared | {"metrics": "\n".join(metrics), "values": values}
 

@@ -40,6 +40,8 @@ class Ran:
     interrupted: bool
     untracked: str
     """Why MLflow does not show everything yet, or ""."""
+    left_out: int = 0
+    """Trials that still have to run, which `--only` left out."""
     makespan: Makespan | None = None
     """How long the trials were to take and did; None where none was to run."""
 
@@ -57,7 +59,7 @@ class Display(Protocol):
 
     def close(self) -> None: ...
     def note(self, text: str) -> None: ...
-    def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
+    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
 
 
@@ -66,7 +68,7 @@ class Silent:
 
     def close(self) -> None: ...
     def note(self, text: str) -> None: ...
-    def begin(self, trials: list[Trial], missing: list[Trial]) -> None: ...
+    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
 
 
@@ -103,6 +105,7 @@ def run(
 
     def once(planned: Plan, known: Collection[str]) -> Ran:
         missing = [trial for trial in ready(planned, shown.note) if trial.id not in known]
+        every = len(missing)
         if only is not None:
             missing = with_needs([t for t in missing if only in (t.model, t.shown)], missing)
         manifest = planned.manifest()
@@ -110,7 +113,8 @@ def run(
         where = planned.storage, tracking_uri, address, time_limit
         how = planned.sweep.processes, judge(manifest, planned.trials, planned.storage)
         costs = planned.known if missing else None
-        job = Job(planned.sweep.name, planned.trials, *where, *how, costs)
+        left_out = every - len(missing)
+        job = Job(planned.sweep.name, planned.trials, *where, *how, costs, left_out)
         return carry_out(job, missing, shown, ray, max_concurrent)
 
     with ExitStack() as ray:  # one for all looks and rounds
@@ -190,6 +194,8 @@ class Job:
     """Makes what may end trials early, once Ray is there."""
     known: Costs | None = None
     """What past trials cost, where that was read already."""
+    left_out: int = 0
+    """Trials that `--only` left out."""
 
 
 def carry_out(
@@ -207,7 +213,7 @@ def carry_out(
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
     ran, interrupted, took = 0, False, None
     if missing:
-        display.begin(job.trials, missing)
+        display.begin(job.trials, missing, job.left_out)
         ran, interrupted, took = go(job, missing, display, mirroring, ray, max_concurrent)
     else:
         mirroring.once()
@@ -219,6 +225,7 @@ def carry_out(
         seconds=round(time.perf_counter() - started, 1),
         interrupted=interrupted,
         untracked=mirroring.trouble,
+        left_out=job.left_out,
         makespan=took,
     )
 

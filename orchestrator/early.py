@@ -79,9 +79,16 @@ def entrants(task: str, trials: Sequence[Trial]) -> dict[str, Entrant]:
 class Judge:
     """Hears of every epoch, and says which trials are to end."""
 
-    def __init__(self, metric: str, entrants: Mapping[str, Entrant], past: Sequence[Record]):
-        """`past`: records of trials that ended before, the earliest first."""
-        self.metric, self.entrants = metric, entrants
+    def __init__(
+        self,
+        metric: str,
+        entrants: Mapping[str, Entrant],
+        past: Sequence[Record],
+        mode: str = "max",
+    ):
+        """`past`: records of trials that ended before, the earliest first. `mode`: "max" where
+        higher scores of `metric` are better, else "min"."""
+        self.metric, self.entrants, self.mode = metric, entrants, mode
         self.schedulers: dict[str, Any] = {}
         self.stopped: dict[tuple[str, str], str] = {}
         self.entered: set[tuple[str, str]] = set()
@@ -110,7 +117,7 @@ class Judge:
         setting: Any = SimpleNamespace(trial_id=one.setting)
         if one.study not in self.schedulers:
             self.schedulers[one.study] = ASHAScheduler(
-                *("epoch", self.metric, "max", ENDLESS, GRACE, FACTOR), stop_last_trials=False
+                *("epoch", self.metric, self.mode, ENDLESS, GRACE, FACTOR), stop_last_trials=False
             )
         scheduler = self.schedulers[one.study]
         controller: Any = None  # which ASHA does not look at
@@ -131,10 +138,13 @@ def judge(
     def make() -> Any:
         import ray
 
+        from orchestrator.adaptive import mode_of
+
         records = Ledger(storage).current(competing)
         past = sorted(records, key=lambda record: record["ended_at"])
         actor: Any = ray.remote(num_cpus=0)(Judge)
-        return actor.remote(manifest["stopper"]["metric"], competing, past)
+        metric = manifest["stopper"]["metric"]
+        return actor.remote(metric, competing, past, mode_of(manifest["task"], metric))
 
     return make
 

@@ -8,12 +8,14 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from orchestrator import environments, memory, overtime
 from orchestrator.artifacts import keep_artifacts, log_to, save_table
+from orchestrator.declared import better
 from orchestrator.early import Pruned
 from orchestrator.measuring import measured, threads
 from orchestrator.records import Ledger, Record, now
@@ -107,6 +109,9 @@ class Done:
     """Whether only this machine lacks something, so that the record is no last word."""
     trace: str = ""
     protocol: str = ""
+    drawn: dict[str, Any] | None = None
+    """How the test cells were drawn: the fields of `protocols.Drawn`, none where the task does not
+    declare it; None where the trial did not come so far."""
     metrics: Metrics = field(default_factory=dict)
     history: list[Metrics] = field(default_factory=list)
     saw: list[dict[str, Any]] = field(default_factory=list)
@@ -139,6 +144,7 @@ def attempt(
     artifacts.mkdir()
 
     def progress(metrics: Metrics) -> None:
+        refuse_no_number(metrics, f" after epoch {metrics.get('epoch', 0):g}")
         done.history.append(metrics)
         report(metrics)
 
@@ -161,11 +167,22 @@ def attempt(
     )
     with watched(done, artifacts, card), sealed(), team.together(trial, parts, ctx.device):
         environments.refuse_ours(trial.model)
-        done.protocol = trial.the_task().described(trial.cells(ctx.store))
+        task, cells = trial.the_task(), trial.cells(ctx.store)
+        done.protocol = task.described(cells)
+        done.drawn = asdict(task.drawn(cells, trial.seed)) if hasattr(task, "drawn") else {}
         report({})  # which raises where its setting was stopped before it began
-        done.metrics = trial.run(ctx)
+        metrics = trial.run(ctx)
+        refuse_no_number(metrics)
+        done.metrics = metrics
     done.cost["cpu_s"] = round(done.cost["cpu_s"] + team.cpu_s, 4)
     return done
+
+
+def refuse_no_number(metrics: Metrics, when: str = "") -> None:
+    """Raise ValueError for a score that is no finite number: nothing can be concluded from it."""
+    for name, value in metrics.items():
+        if isinstance(value, str) or not isfinite(value):
+            raise ValueError(f"{name} came out as {value!r}{when}, which is no finite number")
 
 
 def assist(
@@ -241,7 +258,9 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "trial": trial.spelled_out(),
         "external": {name: file.summary() for name, file in (trial.external or {}).items()},
         "protocol": done.protocol,
+        **({} if done.drawn is None else {"drawn": done.drawn}),
         "metrics": metrics,
+        "better": better(trial.task, metrics),
         "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
         "history": done.history,
         "saw": done.saw,

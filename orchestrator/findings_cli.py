@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.options import (
+    BAD_INPUT,
     CHECK_FAILED,
     DEFAULT_STORAGE,
     AsJson,
@@ -88,20 +89,27 @@ def results(
 
     table = table_of(sweep, storage, where, source=source.value, tracking_uri=tracking_uri)
     if format is Format.table and out is None:
-        return show.result_rows(table)
-    if format is Format.parquet:
+        show.result_rows(table)
+    elif format is Format.parquet:
         if out is None:
             raise ValueError("parquet is not text; name a file with --out FILE")
-        return table.to_parquet(out, index=False)
+        table.to_parquet(out, index=False)
+    else:
+        text = as_text(table, format)
+        typer.echo(text) if out is None else out.write_text(text)
+    for name in [sweep] if sweep else sorted(table["sweep"].unique()):
+        refuse_damaged(name, storage, source.value, tracking_uri)
+
+
+def as_text(table: Any, format: Format) -> str:
+    """The tidy table as LaTeX, JSON or CSV."""
     if format is Format.latex:
         from analysis.export import results_latex
 
-        text = results_latex(table)
-    elif format is Format.json:
-        text = table.to_json(orient="records", indent=1)
-    else:
-        text = table.to_csv(index=False)
-    typer.echo(text) if out is None else out.write_text(text)
+        return results_latex(table)
+    if format is Format.json:
+        return table.to_json(orient="records", indent=1)
+    return table.to_csv(index=False)
 
 
 def compare(
@@ -132,7 +140,7 @@ def compare(
 
     [dim]gauntlet compare logreg pca+probe --metric test/accuracy[/dim]
     """
-    from analysis.conclusion import compared, in_many_ways
+    from analysis.conclusion import CannotCompare, compared, in_many_ways
 
     if multiverse:
         if (test, correction) != (Test.auto, Correction.holm):
@@ -141,23 +149,54 @@ def compare(
             *(storage, sweep), a=a, b=b, dataset=dataset, metric=metric, margin=margin
         )
         return show_ways(found, format, as_json)
-    rows = compared(
-        *(storage, sweep),
-        a=a,
-        b=b,
-        dataset=dataset,
-        metric=metric,
-        test=test.value,
-        margin=margin,
-        correction=correction.value,
-    )
+    try:
+        rows = compared(
+            *(storage, sweep),
+            a=a,
+            b=b,
+            dataset=dataset,
+            metric=metric,
+            test=test.value,
+            margin=margin,
+            correction=correction.value,
+        )
+    except CannotCompare as reason:
+        typer.secho(f"gauntlet: {reason}", fg="red", err=True)
+        raise typer.Exit(CHECK_FAILED) from None
     if format is Printed.csv:
-        return typer.echo(rows.to_csv(index=False))
-    if format is Printed.latex:
+        typer.echo(rows.to_csv(index=False))
+    elif format is Printed.latex:
         from analysis.export import comparison_latex
 
-        return typer.echo(comparison_latex(rows))
-    show_comparison(rows, as_json, correction.value)
+        typer.echo(comparison_latex(rows))
+    else:
+        show_comparison(rows, as_json, correction.value)
+    faults = [fault for fault in rows["fault"] if fault]
+    for fault in faults:
+        typer.secho(f"gauntlet: {a} against {b}: {fault}", fg="red", err=True)
+    refuse_damaged(sweep, storage)
+    if faults or not rows["n"].any():
+        raise typer.Exit(CHECK_FAILED)
+
+
+def refuse_damaged(
+    sweep: str | None, storage: str, source: str = "records", tracking_uri: str | None = None
+) -> None:
+    """Exit with 2, after a sentence a trial, where what a trial left cannot be read.
+
+    Whatever could be read of other trials is printed before.
+    """
+    from analysis.results import DAMAGED, planned
+    from analysis.results import results as table_of
+
+    name = planned(storage, sweep)["sweep"] if sweep is None and source == "records" else sweep
+    table = table_of(
+        name, storage, f"status = '{DAMAGED}'", source=source, tracking_uri=tracking_uri
+    )
+    for trial, reason in table.drop_duplicates("trial_id")[["trial_id", "reason"]].to_numpy():
+        typer.secho(f"gauntlet: trial {trial} is left out: {reason}", fg="red", err=True)
+    if len(table):
+        raise typer.Exit(BAD_INPUT)
 
 
 def report(
@@ -181,6 +220,7 @@ def report(
     from analysis.conclusion import write_report
 
     typer.echo(write_report(storage, sweep, out, figures))
+    refuse_damaged(sweep, storage)
 
 
 def reproduce(
@@ -188,7 +228,8 @@ def reproduce(
         str, typer.Argument(help="A paper's table or figure: a name of `gauntlet list sweeps`.")
     ],
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 3 when a cell is a FAIL.")
+        bool,
+        typer.Option("--check", help="Exit with 3 when a cell is a FAIL, or none can be judged."),
     ] = False,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
@@ -208,7 +249,7 @@ def reproduce(
         print_json({**found, **tables})
     else:
         verdicts.reproduction(found)
-    if check and (found["cells"]["verdict"] == "FAIL").any():
+    if check and found["check"] != "passed":
         raise typer.Exit(CHECK_FAILED)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.declared import better, drawn_before
 from orchestrator.mlflow_tables import Told
 from orchestrator.records import Record
 from orchestrator.storage import fresh
@@ -198,4 +199,15 @@ def row_of(run: Run) -> tuple[dict[str, Any], dict[str, float]]:
             f"the run {run.info.run_name} was mirrored by an older version, without its row of the"
             " table: run `gauntlet sync` where the records are"
         )
-    return json.loads(tags[ROW]), {m: run.data.metrics[m] for m in json.loads(tags[METRICS])}
+    try:
+        row = dict(json.loads(tags[ROW]))
+        metrics = {m: run.data.metrics[m] for m in json.loads(tags.get(METRICS, "[]"))}
+        if "design" not in row:  # mirrored before tasks declared it
+            row |= drawn_before(row["task"], row["protocol"])
+            row["better"] = json.dumps(better(row["task"], metrics))
+    except (ValueError, KeyError, TypeError):
+        keys = ("sweep", "trial_id", "model", "task", "dataset")
+        row = {key: tags.get(key, "") for key in keys}
+        reason = f"the run {run.info.run_name} has damaged tags: delete it and run `gauntlet sync`"
+        return row | {"status": "damaged", "reason": reason}, {}
+    return row, metrics

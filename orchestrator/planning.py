@@ -22,7 +22,7 @@ from orchestrator.records import Ledger, Record, misjudged, now
 from orchestrator.storage import opened, store
 from orchestrator.sweep import FIRST, Sweep, find_dataset
 from trainables import catalog
-from trainables.cells import decision, open_cells, recipe
+from trainables.cells import decision, open_cells, prepare, recipe
 from trainables.intake.decision import Decision
 from trainables.protocols import Annotator, Dataset, Pretrainer
 from trainables.store import canonical
@@ -201,7 +201,30 @@ def plan(sweep: str | Sweep, storage: str | Path = "gauntlet-runs", **changes: A
         early.rule(chosen)
     searched = suggested(place, chosen) if chosen.search else {}
     trials = trials_known(chosen, place) if chosen.max_seeds else chosen.trials(searched)
+    if chosen.by_batch:
+        refuse_repeated_batches(chosen, place)
     return Plan(chosen, trials, settled(chosen, trials, place), place, searched)
+
+
+def refuse_repeated_batches(sweep: Sweep, storage: Path) -> None:
+    """Raise ValueError where two seeds of a sweep leave out one batch, and so are no replicates."""
+    task = catalog.task(sweep.task, sweep.task_params)
+    for source in map(find_dataset, sweep.datasets):
+        cells = open_cells(prepare(source, store(storage)))
+        try:
+            task.check(cells)
+        except ValueError as error:
+            raise ValueError(f"{source.name}: {error}") from None
+        first: dict[str, int] = {}
+        for seed in sweep.seeds:
+            batch = task.drawn(cells, seed).batch
+            if batch in first:
+                n = cells.obs["batch"].nunique()
+                raise ValueError(
+                    f"the seeds {first[batch]} and {seed} both leave out batch {batch!r} of"
+                    f" {source.name}, which has {n} batches: ask for seeds={n} at most"
+                )
+            first[batch] = seed
 
 
 def settled(sweep: Sweep, trials: Sequence[Trial], storage: Path) -> set[str]:

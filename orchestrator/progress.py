@@ -52,17 +52,18 @@ class Progress:
         """Something the reader should know before the run."""
         console.print(f"[yellow]note[/yellow]  {text}")
 
-    def begin(self, trials: list[Trial], missing: list[Trial]) -> None:
+    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None:
         """Say how much there is to do; a sweep that adds seeds begins several times."""
         self.done = self.failed = self.running = 0
         self.started = None
         for task in self.bar.task_ids:
             self.bar.remove_task(task)
         self.total = len(missing)
-        known = len(trials) - len(missing)
+        known = len(trials) - len(missing) - left_out
+        others = f", {left_out} left out by --only" if left_out else ""
         self.about = Counter(trial.task for trial in missing).most_common(1)[0][0]
         console.print(
-            f"[bold]{len(trials)} trials[/bold]: {known} known, {len(missing)} to run",
+            f"[bold]{len(trials)} trials[/bold]: {known} known, {len(missing)} to run{others}",
             highlight=False,
         )
         console.print("starting Ray ...", style="dim")
@@ -98,10 +99,11 @@ class Progress:
         metrics = record["metrics"]
         shown = [m for m in ("valid/macro_f1", "avg_bio") if m in metrics] or list(metrics)[:1]
         for metric in shown:
-            if metrics[metric] > self.highest:
-                self.highest = metrics[metric]
+            sign = -1 if record.get("better", {}).get(metric) == "lower" else 1
+            if sign * metrics[metric] > self.highest:
+                self.highest = sign * metrics[metric]
                 share = f", {trial.fraction:.0%} of labels" if trial.fraction < 1 else ""
-                self.best = f"; best {metric} {self.highest:.3f}, {trial.shown}{share}"
+                self.best = f"; best {metric} {metrics[metric]:.3f}, {trial.shown}{share}"
 
     def state(self) -> str:
         """Counts and the best so far."""

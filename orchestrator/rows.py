@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.declared import declared
 from orchestrator.records import Record
 from trainables.networks import MADE_BY
 
 COLUMNS = (
     "sweep trial_id status reason model model_version model_params task task_version task_params"
-    " dataset dataset_sha256 protocol fraction seed metric value n_train n_eval n_classes"
+    " dataset dataset_sha256 protocol design selected_on_test batch fraction seed metric value"
+    " better n_train n_eval n_classes"
     " wall_s cpu_s gpu_s peak_rss_mb peak_gpu_mb code_version started_at hostname"
 ).split()
 
@@ -29,6 +31,7 @@ def about(record: Record, sweep: str, planned: Mapping[str, Record]) -> dict[str
         **{key: trial[key] for key in ("dataset", "dataset_sha256", "seed")},
         **{key: record[key] for key in ("trial_id", "status", "reason", "code_version")},
         **{key: record[key] for key in ("started_at", "hostname", "protocol")},
+        **declared(record),
         **record["cost"],
         "sweep": sweep,
         "fraction": trial["task_params"]["fraction"],

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.options import (
+    CHECK_FAILED,
     DEFAULT_STORAGE,
     FAILED,
     INTERRUPTED,
@@ -195,22 +196,27 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
     """
     from dataclasses import asdict
 
-    from analysis.conclusion import preregistered, without_score, write_report
+    from analysis.conclusion import preregistered_or_why, without_score, write_report
     from orchestrator import show, verdicts
 
+    rows, reasons = None, []
     missing = without_score(storage, ran.sweep) if ran.statuses else []
-    rows = preregistered(storage, ran.sweep) if ran.statuses.get("ok") else None
+    if ran.statuses.get("ok"):
+        rows, reasons = preregistered_or_why(storage, ran.sweep)
     page = write_report(storage, ran.sweep, None) if ran.statuses else None
     if as_json:
         table = [] if rows is None else json.loads(rows.to_json(orient="records"))
-        found = {"comparison": table, "report": page and str(page)}
+        found = {"comparison": table, "not_compared": reasons, "report": page and str(page)}
         print_json({**asdict(ran), "unscored": [asdict(one) for one in missing], **found})
     else:
         show.unscored([str(one) for one in missing])
         if rows is not None and len(rows):
             verdicts.comparison(rows)
+        verdicts.not_compared(reasons)
         show.ending(ran, page, storage, tracking_uri)
     if ran.interrupted:
         raise typer.Exit(INTERRUPTED)
     if ran.failed or any(not one.dataset for one in missing):
         raise typer.Exit(FAILED)
+    if reasons:
+        raise typer.Exit(CHECK_FAILED)

@@ -132,6 +132,8 @@ def ending(ran: Ran, page: Path | None, storage: str, tracking_uri: str | None) 
         f" of {ran.planned} planned {counts or 'none has run'}",
         highlight=False,
     )
+    if ran.left_out:
+        console.print(f"{ran.left_out} trials were left out by --only and have not run")
     if (took := ran.makespan) is not None and took.predicted:
         besides = f", and {took.unknown} of unknown cost" * (took.unknown > 0)
         console.print(

@@ -150,6 +150,13 @@ class Sweep:
                 alone[n] = chain[0]
             yield from chain
 
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch, as the task declares it."""
+        from trainables import catalog
+
+        return bool(getattr(catalog.task(self.task, self.task_params), "by_batch", False))
+
     def stopping(self) -> dict[str, Any]:
         """How seeds are added until all is decided, as it is hashed: all of them, and the looks.
 
@@ -163,7 +170,7 @@ class Sweep:
                 f"max_seeds is {self.max_seeds}, and the sweep {self.name!r} starts with"
                 f" {len(seeds)} seeds: give it fewer (seeds=3), or allow more"
             )
-        if self.task_params.get("protocol") == "batch":
+        if self.by_batch:
             raise ValueError(
                 "with protocol=batch a seed is a batch to leave out, and batches cannot be added"
             )

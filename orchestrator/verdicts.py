@@ -14,16 +14,25 @@ from orchestrator.show import console
 if TYPE_CHECKING:
     import pandas as pd
 
-VERDICTS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
+VERDICTS = {
+    "better": "green",
+    "worse": "red",
+    "equivalent": "cyan",
+    "identical": "cyan",
+    "undecided": "yellow",
+}
 CORRECTED = {"holm": "p (Holm)", "benjamini-hochberg": "p (B-H)", "none": "p (as it is)"}
 
 
 def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     """Rows of `analysis.compare`, a table a pair of models and data set, with verdicts.
 
-    Where no test gave a p-value, the reason is told below; a Bayesian test has chances instead.
+    Below each table stand why its test was taken, and the notes of its rows. A Bayesian test has
+    chances instead of p-values.
     """
     metrics, tests = ", ".join(sorted(set(rows["metric"]))), ", ".join(sorted(set(rows["test"])))
+    if rows.empty:
+        return
     seeds = ", ".join(str(n) for n in sorted(set(rows["n"])))
     console.print(f"\n{metrics} over {seeds} seeds, {tests} test", style="dim", highlight=False)
     if rows.get("exploratory") is not None and rows["exploratory"].any():
@@ -42,6 +51,7 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
         for column in ("labels", "difference", "95% interval", *heads):
             drawn.add_column(column, justify="right", no_wrap=True)
         drawn.add_column("verdict")
+        drawn.add_column("seeds needed", justify="right", no_wrap=True)
         for row in block.to_dict("records"):
             style = VERDICTS[row["verdict"]]
             drawn.add_row(
@@ -50,11 +60,47 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
                 interval(row["ci_low"], row["ci_high"]),
                 *(number(row[column], ".2g") for column in columns),
                 f"[{style}]{row['verdict']}[/{style}]",
+                "-" if missing(row["seeds_needed"]) else str(row["seeds_needed"]),
             )
         console.print(f"[bold]{escape(about)}[/bold]", drawn, sep="\n")
-        untold = block[block["p"].isna() & (block["test"] != "bayes")]
-        for reason in untold["note"].unique():
-            console.print(escape(f"not tested: {reason}"), style="dim", highlight=False)
+        for line in remarks(block):
+            console.print(escape(line), style="dim", highlight=False)
+
+
+def remarks(block: pd.DataFrame) -> list[str]:
+    """Lines below a table of comparisons: why each test was taken, and the note of each row.
+
+    Rows that share a line are named by their label shares, where not all of them do.
+    """
+    shares: dict[str, list[str]] = {}
+    for row in block.to_dict("records"):
+        if row["why"]:
+            why = row["why"].partition(" (test share")[0]
+            shares.setdefault(f"{row['test']}: {why}", []).append(f"{row['fraction']:.0%}")
+    for row in block.to_dict("records"):
+        if row["note"]:
+            untested = missing(row["p"]) and row["test"] != "bayes"
+            kind = "cannot be made" if row["fault"] else "not tested" if untested else "note"
+            kind = "note" if row["verdict"] == "identical" else kind
+            shares.setdefault(f"{kind}: {row['note']}", []).append(f"{row['fraction']:.0%}")
+    every = block["fraction"].nunique()
+    return [
+        line + (f" ({', '.join(some)} of labels)" if len(some) < every else "")
+        for line, some in shares.items()
+    ]
+
+
+def missing(value: Any) -> bool:
+    """Whether a number is none, or no number; pandas has one of its own for whole numbers."""
+    import pandas as pd
+
+    return value is None or bool(pd.isna(value))
+
+
+def not_compared(reasons: Sequence[str]) -> None:
+    """Planned comparisons that cannot be made, a line each."""
+    for reason in reasons:
+        console.print(f"[red]not compared[/red]: {escape(reason)}", highlight=False)
 
 
 def counted(column: pd.Series) -> list[tuple[Any, int]]:

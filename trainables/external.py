@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.protocols import Unavailable
+from trainables.seals import SEAL
 from trainables.store import Store, digest, file_sha256
 
 # ---- where the driver looks -------------------------------------------------------------------
@@ -61,6 +62,8 @@ def absolute(path: str | Path) -> Path:
     return place.absolute()
 
 
+ADDED = ("recipe.json", SEAL)
+
 # ---- content ----------------------------------------------------------------------------------
 
 
@@ -88,8 +91,8 @@ def sha256_of(path: Path) -> str:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files of a folder, sorted; `recipe.json` is the store's own."""
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "recipe.json")
+    """All files of a folder, sorted, without those that the store adds to an artifact."""
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ADDED)
 
 
 def fingerprint(path: Path) -> str:

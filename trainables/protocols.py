@@ -7,7 +7,7 @@ cells come from. Each lives in a file of its own that ends in `MODEL =`, `TASK =
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
@@ -222,6 +222,23 @@ class Pretrainer(Protocol):
 CAPABILITIES: tuple[type, ...] = (Annotator, Embedder, Reconstructor, Pretrainer)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How one seed draws the cells that its trial is tested on: the statistics choose by it."""
+
+    design: Literal["random", "batches", "fixed", "whole"]
+    """"random": each seed splits the same cells anew; "batches": each seed leaves out one batch;
+    "fixed": all seeds have one test set; "whole": nothing is held out."""
+    selected_on_test: bool = False
+    """Whether a model may choose settings on the cells that are reported."""
+    batch: str = ""
+    """The batch that this seed leaves out. Seeds of one batch count once."""
+
+
+Direction = Literal["higher", "lower"]
+"""Which scores of a metric are better."""
+
+
 class Task(Protocol):
     """A question put to a model: a frozen dataclass whose fields are the question's parameters.
 
@@ -233,6 +250,19 @@ class Task(Protocol):
     summary: ClassVar[str]
     headline: ClassVar[str]
     """The metric a reader looks at first, such as "test/macro_f1"."""
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch: a plan then refuses more seeds than batches."""
+        ...
+
+    metrics: ClassVar[Mapping[str, Direction]]
+    """Each metric that models may be compared by, under its full name, and which scores of it are
+    better: {"test/rmse": "lower"}. `gauntlet compare` refuses a metric that is not in here."""
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """How this seed draws its test cells; `gauntlet compare` chooses its test by this."""
+        ...
 
     def described(self, cells: Cells | None = None) -> str:
         """How cells were split, in words, for tables."""

@@ -72,16 +72,27 @@ def leave_batch_out(
     Raises ValueError where there is but one batch or the left-out one shares no class.
     """
     labels, batches = np.asarray(labels), np.asarray(batches)
+    left_out = batch_left_out(batches, seed)
+    rest = np.flatnonzero(batches != left_out)
+    held = np.flatnonzero(batches == left_out)
+    return transfer(labels, rest, held, seed, valid, fraction, f"batch {left_out!r}", copy_of)
+
+
+def batch_left_out(batches: np.ndarray, seed: int) -> str:
+    """Name of the batch that a seed leaves out: number `seed` of the sorted names (modulo).
+
+    Raises ValueError where there is but one batch.
+
+    >>> [batch_left_out(np.array(["b", "a", "b"]), seed) for seed in (0, 1, 2)]
+    ['a', 'b', 'a']
+    """
     names = np.unique(batches).tolist()
     if len(names) < 2:
         raise ValueError(
             f"every cell is of batch {names[0]!r}: leaving a batch out needs at least two;"
             " name their column with --batch-key"
         )
-    left_out = names[seed % len(names)]
-    rest = np.flatnonzero(batches != left_out)
-    held = np.flatnonzero(batches == left_out)
-    return transfer(labels, rest, held, seed, valid, fraction, f"batch {left_out!r}", copy_of)
+    return names[seed % len(names)]
 
 
 def fixed_split(

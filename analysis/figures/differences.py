@@ -12,6 +12,7 @@ from analysis.figures.style import FAINT, INK, RC, panels, pretty
 
 MINUS = "\N{MINUS SIGN}"
 COLOURS = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73"}
+"""Colours of decided rows; identical models differ by nothing, and are written out."""
 
 
 def differences(rows: pd.DataFrame) -> Figure:
@@ -41,8 +42,9 @@ def forest(axis: Axes, rows: pd.DataFrame) -> None:
             band = [-row["margin"], row["margin"]]
             axis.fill_betweenx([height - 0.5, height + 0.5], *band, color=FAINT, alpha=0.15, lw=0)
         if np.isnan(row["p"]):
+            word = "identical" if row["verdict"] == "identical" else "not tested"
             axis.annotate(
-                "not tested", (0, height), (6, 0), textcoords="offset points",
+                word, (0, height), (6, 0), textcoords="offset points",
                 va="center", color=FAINT, style="italic",
             )  # fmt: skip
             continue

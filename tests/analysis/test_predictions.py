@@ -13,7 +13,7 @@ from analysis.design import Design
 from analysis.offered import OFFERED, Scores
 from analysis.predictions import SCORES, CellByCell, cell_by_cell, kept_in, within_classes
 from analysis.significance import COLUMNS, compare
-from tests.analysis.conftest import predicted_table
+from tests.analysis.conftest import only, predicted_table
 
 labels = st.lists(st.integers(0, 3), min_size=6, max_size=40)
 THEIRS = {
@@ -106,18 +106,59 @@ def test_one_seed_is_enough_for_mcnemar_and_for_no_other():
     assert np.isnan(compare(table, "a", "b", **asked).iloc[0]["p"])
 
 
-@pytest.mark.parametrize("spoil", ["value", "cells", "gone"])
-def test_predictions_that_do_not_fit_are_not_used(spoil):
+SPOILT = {
+    "value": (lambda found: found, r"trial a0 recorded test/macro_f1 = 0\.\d+, and its own"),
+    "cells": (lambda found: found.iloc[1:], "a1 and b1 of one seed were tested on different cells"),
+    "truth": (lambda found: found.assign(truth=found["truth"].replace("B", "X")), "other labels"),
+    "twice": (lambda found: found.iloc[[0, *range(len(found))]], "trial a1 have the cell '.*' twi"),
+    "empty": (lambda found: found.assign(predicted=None), "trial a1 have empty places"),
+    "columns": (lambda found: found.drop(columns="truth"), "trial a1 have no column 'truth'"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_predictions_that_do_not_fit_are_an_error_that_names_the_trial(spoil):
     table, predictions = predicted_table(cells=100)
-    told = table.assign(value=table["value"] + 0.01) if spoil == "value" else table
+    change, told = SPOILT[spoil]
+    if spoil == "value":
+        table["value"] += 0.01
 
-    def spoiled(trial_id):
-        if spoil == "gone":
-            return None
+    def spoilt(trial_id):
         found = predictions(trial_id)
-        return found.iloc[1:] if spoil == "cells" and trial_id.startswith("a") else found
+        return change(found) if trial_id == "a1" else found
 
-    assert compare(told, "a", "b", predictions=spoiled).iloc[0]["test"] == "nadeau-bengio"
+    with pytest.raises(ValueError, match=told):
+        compare(table, "a", "b", predictions=spoilt)
+    assert compare(table, "a", "b", test="paired", predictions=spoilt).iloc[0]["n"] == 5
+
+
+def test_without_predictions_scores_alone_are_compared_and_a_lost_file_is_told():
+    table, predictions = predicted_table(cells=100)
+    without = only(compare(table, "a", "b", predictions=lambda trial_id: None))
+    assert without["test"] == "nadeau-bengio"
+    assert "kept no predictions" not in without["note"]
+    lost = compare(table, "a", "b", predictions=lambda i: None if i == "b3" else predictions(i))
+    assert only(lost)["test"] == "nadeau-bengio"
+    assert "trial b3 kept no predictions of its test cells" in only(lost)["note"]
+
+
+def test_both_definitions_of_a_macro_average_are_recognised():
+    """The papers average over classes of truth or prediction, so that absent ones count."""
+    table, predictions = predicted_table(cells=100)
+
+    def strange(trial_id):
+        found = predictions(trial_id).copy()
+        found.loc[found.index[0], "predicted"] = "N"
+        return found
+
+    for at, row in table.iterrows():
+        cells = strange(row["trial_id"])
+        theirs = f1_score(cells["truth"], cells["predicted"], average="macro", zero_division=0)
+        accuracy = (cells["truth"] == cells["predicted"]).mean()
+        table.loc[at, "value"] = theirs if row["metric"] == "test/macro_f1" else accuracy
+    found = only(compare(table, "a", "b", predictions=strange))
+    assert found["test"] == "seeds-and-cells"
+    assert np.isfinite(found["p"])
 
 
 def test_predictions_are_read_from_where_trials_keep_them(tmp_path):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import orchestrator.faithful  # noqa: F401  before find_dataset is replaced
 from analysis.conclusion import reproduced
 from analysis.published import published, published_sweeps
-from analysis.reproduce import Design, reproduction, spread_of
+from analysis.reproduce import Design, published_tests, reproduction, spread_of
 from orchestrator.cli import app
 from orchestrator.execute import Done, record_of
 from orchestrator.known_sweeps import find_sweep, sweep_names
@@ -175,10 +175,12 @@ def test_nothing_run_is_no_failure(tmp_path, sweep, monkeypatch):
     assert found["published"].notna().all()
 
 
-def test_the_command_prints_reasons_and_exits_with_zero(tmp_path, monkeypatch):
+def test_the_command_prints_reasons_and_a_check_of_nothing_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("GAUNTLET_DATA", str(tmp_path))
     monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))
-    told = command("boiarsky2023/table2", "--check", "--storage", tmp_path / "none")
+    words = ("boiarsky2023/table2", "--storage", tmp_path / "none")
+    told = command(*words)
+    assert json.loads(command(*words, "--json", "--check", expect=3))["check"] == "not run"
     assert "12 published numbers: 12 NOT RUN" in told
     assert "gauntlet data fetch zheng68k" in " ".join(told.split())
     assert "gauntlet models fetch scbert" in " ".join(told.split())
@@ -207,16 +209,50 @@ def test_every_sweep_has_a_margin_of_its_own_behind_each_cell(tmp_path):
             assert (scores["margin"] <= 5 * margin + 1e-12).all()
 
 
-def one_cell(published_value, decimals, ours, **more):
+def one_cell(published_value, decimals, ours, **changes):
     """The verdict on one published number, given our runs."""
     row = {"dataset": "d", "fraction": 1.0, "model": "m", "against": "", "metric": "avg_bio",
            "statistic": "run", "value": published_value, "decimals": decimals, "run": "1", "n": 1,
            "source": "here", "precision": ""}  # fmt: skip
-    table = pd.DataFrame({"value": ours, "seed": range(len(ours))}).assign(
-        dataset="d", fraction=1.0, model="m", metric="avg_bio", status="ok", trial_id="t", reason=""
+    table = (
+        pd.DataFrame({"value": ours, "seed": range(len(ours))})
+        .assign(
+            dataset="d",
+            fraction=1.0,
+            model="m",
+            metric="avg_bio",
+            status="ok",
+            trial_id="t",
+            reason="",
+        )
+        .assign(task="clustering", **changes)
     )
     found = reproduction(pd.DataFrame([row]), table, Design({"avg_bio": 0.02}))
     return found.iloc[0]
+
+
+def test_what_compare_refuses_is_refused():
+    with pytest.raises(ValueError, match=r"is there 2 times"):
+        one_cell(0.6, 6, [0.6, 0.61], seed=[0, 0])
+    with pytest.raises(ValueError, match="is nan, which is no finite number"):
+        one_cell(0.6, 6, [0.6, float("nan")])
+    with pytest.raises(ValueError, match=r"m has 2 candidates .* no 'valid/avg_bio' to choose by"):
+        one_cell(0.6, 6, [0.6, 0.9], seed=[0, 0], model_params=["{}", '{"k": 1}'])
+
+
+def test_a_published_p_value_is_recomputed_from_whole_arms_only():
+    rows = [
+        {"dataset": "d", "fraction": 1.0, "model": m, "against": "", "metric": "x", "value": v,
+         "statistic": "run", "n": 1}
+        for m, values in {"m": [0.6, 0.62, 0.61], "w": [0.7, 0.73, 0.71]}.items() for v in values
+    ]  # fmt: skip
+    alike = {"dataset": "d", "fraction": 1.0, "metric": "x"}
+    test = alike | {"model": "m", "against": "w", "statistic": "pvalue", "value": 0.01}
+    mean = alike | {"model": "w", "against": "", "statistic": "mean", "value": 0.71}
+    nothing = pd.DataFrame(columns=["status", "model", "dataset", "fraction", "metric", "value"])
+    for n, known in ((3, True), (10, False)):
+        found = published_tests(pd.DataFrame([*rows, test, mean | {"n": n}]), nothing)
+        assert found["p_of_its_runs"].notna().tolist() == [known]
 
 
 def test_a_number_of_two_decimals_may_have_been_rounded():

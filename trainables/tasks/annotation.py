@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,10 @@ from trainables.audit import audited, replayed, shown_labels
 from trainables.cells import copies, parted, words
 from trainables.metrics import classification
 from trainables.paper_splits import paper_split
-from trainables.protocols import Annotator, Cells, Context, Metrics
+from trainables.protocols import Annotator, Cells, Context, Direction, Drawn, Metrics
 from trainables.splits import (
     Split,
+    batch_left_out,
     check_class_sizes,
     fixed_split,
     leave_batch_out,
@@ -23,6 +24,7 @@ from trainables.splits import (
 )
 
 PROTOCOLS = ("random", "batch", "fixed", "paper")
+SCORES = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "accuracy_hard", "f1_hard")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Annotation:
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "name the cell types of unseen cells after labelled examples"
     headline: ClassVar[str] = "test/macro_f1"
+    metrics: ClassVar[dict[str, Direction]] = {
+        f"{part}/{name}": "higher" for part in ("test", "valid") for name in SCORES
+    }
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -65,6 +70,21 @@ class Annotation:
             "paper": "as Boiarsky et al."
             + ("" if cells is None or "split" in cells.obs else ", chosen on the test set"),
         }[self.protocol]
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch."""
+        return self.protocol == "batch"
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """How this seed draws its test cells.
+
+        The rows of Boiarsky et al. are one test set; without marks it also chose the epoch.
+        """
+        if self.by_batch:
+            return Drawn("batches", batch=batch_left_out(words(cells, "batch"), seed))
+        design: Literal["random", "fixed"] = "random" if self.protocol == "random" else "fixed"
+        return Drawn(design, self.protocol == "paper" and "split" not in cells.obs)
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when these cells cannot be split like that."""

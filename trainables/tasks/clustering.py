@@ -20,7 +20,7 @@ from trainables.metrics.space import (
     interval,
     scib_partitions,
 )
-from trainables.protocols import Cells, Context, Embedder, Metrics
+from trainables.protocols import Cells, Context, Direction, Drawn, Embedder, Metrics
 from trainables.seeds import stream
 
 
@@ -44,6 +44,9 @@ class Clustering:
     version: ClassVar[int] = 2
     summary: ClassVar[str] = "how well an embedding keeps cell types together, without labels"
     headline: ClassVar[str] = "avg_bio"
+    metrics: ClassVar[dict[str, Direction]] = dict.fromkeys(
+        ("asw_label", "nmi", "ari", "avg_bio", "nmi_blind", "ari_blind", "avg_bio_blind"), "higher"
+    )
 
     def __post_init__(self) -> None:
         zero_shot.check_choice("backend", self.backend, BACKENDS)
@@ -60,6 +63,12 @@ class Clustering:
     def clusters_by(self) -> str:
         """The algorithm's name."""
         return OWN_ALGORITHM[self.backend] if self.algorithm == "auto" else self.algorithm
+
+    by_batch: ClassVar[bool] = False
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """Nothing is held out: all cells are embedded and scored."""
+        return Drawn("whole")
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no cell types to compare clusters with."""

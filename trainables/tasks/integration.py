@@ -18,7 +18,7 @@ from trainables.metrics.space import (
     interval,
     mixing_of,
 )
-from trainables.protocols import Cells, Context, Embedder, Metrics
+from trainables.protocols import Cells, Context, Direction, Drawn, Embedder, Metrics
 from trainables.seeds import stream
 
 
@@ -37,6 +37,18 @@ class Integration:
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "how well an embedding mixes batches, without labels"
     headline: ClassVar[str] = "asw_label_batch"
+    metrics: ClassVar[dict[str, Direction]] = {
+        "asw_label_batch": "higher",
+        "asw_batch": "lower",
+        "bras": "higher",
+        "graph_connectivity": "higher",
+        "kbet": "higher",
+        "ilisi": "higher",
+        "clisi": "higher",
+        "pcr": "lower",
+        "pcr_comparison": "higher",
+    }
+    """`pcr` and `asw_batch` are what batches still explain of an embedding."""
 
     def __post_init__(self) -> None:
         zero_shot.check_choice("backend", self.backend, BACKENDS)
@@ -44,6 +56,12 @@ class Integration:
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, and whose definitions."""
         return zero_shot.described(self.backend, self.max_cells, cells)
+
+    by_batch: ClassVar[bool] = False
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """Nothing is held out: all cells are embedded and scored."""
+        return Drawn("whole")
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no batches to mix, or no types to mix them in."""

@@ -12,7 +12,15 @@ import pandas as pd
 from trainables.audit import audited
 from trainables.cells import copies, rows
 from trainables.networks import weights
-from trainables.protocols import Cells, Context, Metrics, Pretrained, Pretrainer
+from trainables.protocols import (
+    Cells,
+    Context,
+    Direction,
+    Drawn,
+    Metrics,
+    Pretrained,
+    Pretrainer,
+)
 from trainables.seeds import stream
 from trainables.splits import Split, with_copies
 from trainables.tasks.annotation import Annotation
@@ -37,6 +45,12 @@ class Pretraining:
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "guess masked bins of unseen cells, and keep the weights"
     headline: ClassVar[str] = "test/accuracy"
+    metrics: ClassVar[dict[str, Direction]] = {
+        "test/accuracy": "higher",
+        "test/macro_recall": "higher",
+        "test/mse": "lower",
+        "test/constant": "higher",
+    }
 
     def __post_init__(self) -> None:
         self.annotation()
@@ -51,6 +65,17 @@ class Pretraining:
             return self.annotation().described(cells)
         held = "5 % held out, random_state=2021" if self.protocol == "paper" else "random"
         return f"{held}, without cell types"
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether each seed leaves out one batch."""
+        return self.annotation().by_batch
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """How this seed draws the cells that it is asked about; see `split`."""
+        if "cell_type" in cells.obs:
+            return self.annotation().drawn(cells, seed)
+        return Drawn("fixed" if self.protocol == "paper" else "random")
 
     def check(self, cells: Cells) -> None:
         """Raise ValueError when these cells cannot be split like that."""

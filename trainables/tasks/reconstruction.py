@@ -16,7 +16,18 @@ from trainables.metrics.reconstruction import (
     mean_bins,
     rank_correlations,
 )
-from trainables.protocols import Cells, Context, Metrics, Reconstruction, Reconstructor
+from trainables.protocols import (
+    Cells,
+    Context,
+    Direction,
+    Drawn,
+    Metrics,
+    Reconstruction,
+    Reconstructor,
+)
+
+ERRORS = ("mse", "mse_genes", "mse_cells", "mae")
+CORRELATIONS = ("rank_union", "rank_all_tokens", "rank_percent_rank")
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,26 @@ class GivingBack:
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "how well a model gives back the expression that it sees"
     headline: ClassVar[str] = "skill"
+    metrics: ClassVar[dict[str, Direction]] = {
+        "skill": "higher",
+        **{f"{who}{name}": "lower" for who in ("", "average/", "constant/") for name in ERRORS},
+        **{
+            f"{who}{name}{end}": "higher"
+            for who in ("", "average/")
+            for name in CORRELATIONS
+            for end in ("", "/median")
+        },
+    }
 
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, in words."""
         return "zero-shot, all cells, nothing masked"
+
+    by_batch: ClassVar[bool] = False
+
+    def drawn(self, cells: Cells, seed: int) -> Drawn:
+        """Nothing is held out: all cells are given back and scored."""
+        return Drawn("whole")
 
     def check(self, cells: Cells) -> None:
         """Any cells will do."""
