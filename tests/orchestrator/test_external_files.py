@@ -333,3 +333,17 @@ def test_what_is_retried_must_still_be_what_was_planned(folder, tmp_path):
     (tmp_path / "mine/gene_order.tsv").write_text("other genes")
     with pytest.raises(LookupError, match="planned with other files"):
         retry("s", tmp_path)
+
+
+def test_what_a_cluster_cannot_see_is_not_submitted(tmp_path, gauntlet):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from orchestrator import Sweep\n"
+        'SWEEP = Sweep(title="t", task="clustering", datasets=["toy"], seeds=[0],\n'
+        '    models={"scimilarity": {"weights": "./mine"}})\n'
+    )
+    there = ("--address", "http://127.0.0.1:1")
+    said = gauntlet("submit", path, *there, expect=2).stderr
+    assert "the cluster cannot see mine" in said
+    words = ("scimilarity.weights=folder/weights", *there)
+    assert "folder/weights" in gauntlet("submit", path, *words, expect=2).stderr

@@ -94,3 +94,17 @@ def test_a_trial_lost_with_its_workers_says_how_many_shared_it(said, tmp_path, m
     attempts = ledger.attempts(trial.id)
     assert {ledger.last(trial.id)["processes"]} == {2}
     assert len(attempts) == (2 if "OutOfMemory" in said else 1)
+
+
+def test_what_only_leaves_out_is_not_counted_as_known(launched, tmp_path):
+    seen = []
+
+    class Shown(driver.Silent):
+        def begin(self, trials, missing, left_out=0):
+            seen.append((len(trials), len(missing), left_out))
+
+    sweep = Sweep(title="t", task="annotation", datasets=["toy"], seeds=[0, 1], name="s",
+                  models={"mean": {}, "logreg": {}})  # fmt: skip
+    ran = driver.run(sweep, tmp_path, only="mean", display=Shown())
+    assert seen == [(4, 2, 2)]
+    assert ran.left_out == 2

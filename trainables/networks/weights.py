@@ -20,6 +20,7 @@ from trainables.external import (
     placeholder,
 )
 from trainables.networks import MADE_BY
+from trainables.paths import below
 from trainables.protocols import Unavailable
 from trainables.store import Store
 
@@ -69,8 +70,11 @@ def folder(weights: str, store: Store, model: str) -> Path:
 
 
 def place(weights: str, model: str) -> Path:
-    """Absolute place of weights that no trial made, whether they are there or not."""
-    return absolute(weights) if is_path(weights) else home() / model / weights
+    """Absolute place of weights that no trial made, whether they are there or not.
+
+    Raises ValueError for the name of a variant that leads out of the model's folder, such as "..".
+    """
+    return absolute(weights) if is_path(weights) else below(home() / model, weights)
 
 
 def external(weights: str, model: str) -> External | None:

@@ -195,3 +195,8 @@ def test_weights_that_are_not_finite_are_refused_by_the_tensor(value):
     state = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
     with pytest.raises(ValueError, match="NaN or infinity in 1 of 2 values of weight"):
         weights.load(module, state, source="x.pt")
+
+
+def test_a_variant_cannot_lead_out_of_the_models_folder():
+    with pytest.raises(ValueError, match="no name of a file"):
+        weights.check("..", "scgpt")
