@@ -179,7 +179,9 @@ def fixed_beforehand(
         margin = one.get("margin")
         return {one["a"], one["b"]}, one["metric"], None if margin != margin else margin
 
-    begun = table.loc[table["model"].isin([asked["a"], asked["b"]]), "started_at"].dropna().min()
+    # a model that cannot run is declined before the manifest is written, and has seen nothing
+    ran = table["model"].isin([asked["a"], asked["b"]]) & (table["status"] != "not_applicable")
+    begun = table.loc[ran, "started_at"].dropna().min()
     return any(
         question(one) == question(asked)
         for manifest in manifests

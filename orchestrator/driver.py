@@ -59,7 +59,9 @@ class Display(Protocol):
 
     def close(self) -> None: ...
     def note(self, text: str) -> None: ...
-    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None: ...
+    def begin(
+        self, trials: list[Trial], missing: list[Trial], left_out: int = 0, unable: int = 0
+    ) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
 
 
@@ -68,7 +70,9 @@ class Silent:
 
     def close(self) -> None: ...
     def note(self, text: str) -> None: ...
-    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None: ...
+    def begin(
+        self, trials: list[Trial], missing: list[Trial], left_out: int = 0, unable: int = 0
+    ) -> None: ...
     def watch(self, what: str, trial: Trial, record: Record | None) -> None: ...
 
 
@@ -113,8 +117,9 @@ def run(
         where = planned.storage, tracking_uri, address, time_limit
         how = planned.sweep.processes, judge(manifest, planned.trials, planned.storage)
         costs = planned.known if missing else None
-        left_out = every - len(missing)
-        job = Job(planned.sweep.name, planned.trials, *where, *how, costs, left_out)
+        unable = sum(trial.id not in known for trial in planned.to_run) - every
+        counts = every - len(missing), unable
+        job = Job(planned.sweep.name, planned.trials, *where, *how, costs, *counts)
         return carry_out(job, missing, shown, ray, max_concurrent)
 
     with ExitStack() as ray:  # one for all looks and rounds
@@ -196,6 +201,8 @@ class Job:
     """What past trials cost, where that was read already."""
     left_out: int = 0
     """Trials that `--only` left out."""
+    unable: int = 0
+    """Trials whose model lacks something on this machine."""
 
 
 def carry_out(
@@ -213,7 +220,7 @@ def carry_out(
     mirroring = Mirroring(Syncer(job.storage, job.sweep, job.tracking_uri))
     ran, interrupted, took = 0, False, None
     if missing:
-        display.begin(job.trials, missing, job.left_out)
+        display.begin(job.trials, missing, job.left_out, job.unable)
         ran, interrupted, took = go(job, missing, display, mirroring, ray, max_concurrent)
     else:
         mirroring.once()

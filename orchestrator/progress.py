@@ -52,15 +52,21 @@ class Progress:
         """Something the reader should know before the run."""
         console.print(f"[yellow]note[/yellow]  {text}")
 
-    def begin(self, trials: list[Trial], missing: list[Trial], left_out: int = 0) -> None:
-        """Say how much there is to do; a sweep that adds seeds begins several times."""
+    def begin(
+        self, trials: list[Trial], missing: list[Trial], left_out: int = 0, unable: int = 0
+    ) -> None:
+        """Say how much there is to do; a sweep that adds seeds begins several times.
+
+        `unable`: number of trials whose model lacks something on this machine.
+        """
         self.done = self.failed = self.running = 0
         self.started = None
         for task in self.bar.task_ids:
             self.bar.remove_task(task)
         self.total = len(missing)
-        known = len(trials) - len(missing) - left_out
+        known = len(trials) - len(missing) - left_out - unable
         others = f", {left_out} left out by --only" if left_out else ""
+        others += f", {unable} cannot run here" if unable else ""
         self.about = Counter(trial.task for trial in missing).most_common(1)[0][0]
         console.print(
             f"[bold]{len(trials)} trials[/bold]: {known} known, {len(missing)} to run{others}",

@@ -30,10 +30,11 @@ def comparison(rows: pd.DataFrame, correction: str = "holm") -> None:
     Below each table stand why its test was taken, and the notes of its rows. A Bayesian test has
     chances instead of p-values.
     """
-    metrics, tests = ", ".join(sorted(set(rows["metric"]))), ", ".join(sorted(set(rows["test"])))
     if rows.empty:
         return
-    seeds = ", ".join(str(n) for n in sorted(set(rows["n"])))
+    made = rows if (rows["n"] == 0).all() else rows[rows["n"] > 0]  # some cannot be made at all
+    metrics, tests = ", ".join(sorted(set(rows["metric"]))), ", ".join(sorted(set(made["test"])))
+    seeds = ", ".join(str(n) for n in sorted(set(made["n"])))
     console.print(f"\n{metrics} over {seeds} seeds, {tests} test", style="dim", highlight=False)
     if rows.get("exploratory") is not None and rows["exploratory"].any():
         which = "" if rows["exploratory"].all() else "in part "

@@ -100,7 +100,7 @@ def test_what_only_leaves_out_is_not_counted_as_known(launched, tmp_path):
     seen = []
 
     class Shown(driver.Silent):
-        def begin(self, trials, missing, left_out=0):
+        def begin(self, trials, missing, left_out=0, unable=0):
             seen.append((len(trials), len(missing), left_out))
 
     sweep = Sweep(title="t", task="annotation", datasets=["toy"], seeds=[0, 1], name="s",
