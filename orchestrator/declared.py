@@ -74,5 +74,7 @@ def filled(table: pd.DataFrame) -> pd.DataFrame:
     bare = [re.sub("^(test|valid)/", "", str(name)) for name in table["metric"]]
     named = zip(table["metric"], bare, strict=True)
     ways = [json.dumps({m: known[name]} if name in known else {}) for m, name in named]
-    columns = {key: [one.get(key) for one in drawn] for key in COLUMNS[:3]} | {"better": ways}
+    columns: dict[str, Any] = {key: [one.get(key) for one in drawn] for key in COLUMNS[:3]} | {
+        "better": ways
+    }
     return table.assign(**{key: of for key, of in columns.items() if key not in table.columns})
