@@ -12,6 +12,9 @@ from orchestrator.refusals import code_of
 from orchestrator.storage import SET_ASIDE, bucket_of, shown
 from orchestrator.trouble import say
 
+MET: set[str] = set()
+"""Damaged files that this process has set aside or left out."""
+
 Check = Callable[[Any], str]
 """Given what a file's JSON is: why it is damaged, "" for what is whole."""
 
@@ -77,6 +80,7 @@ def set_aside(storage: Path, name: str, why: str) -> None:
         outcome = f"set aside as {aside.rpartition('/')[2]}"
     except Exception as error:  # noqa: BLE001  a storage that one may only read, or another was quicker
         outcome = f"not set aside: {refused(error)}"
+    MET.add(name)
     say(f"{shown(storage)}/{name} is damaged ({outcome}): {why}")
 
 

@@ -182,12 +182,13 @@ def compare(
 def refuse_damaged(
     sweep: str | None, storage: str, source: str = "records", tracking_uri: str | None = None
 ) -> None:
-    """Exit with 2, after a sentence a trial, where what a trial left cannot be read.
+    """Exit with 2 where a file of a trial cannot be read, after a sentence on each.
 
     Whatever could be read of other trials is printed before.
     """
     from analysis.results import DAMAGED, planned
     from analysis.results import results as table_of
+    from orchestrator.damage import MET
 
     name = planned(storage, sweep)["sweep"] if sweep is None and source == "records" else sweep
     table = table_of(
@@ -195,7 +196,8 @@ def refuse_damaged(
     )
     for trial, reason in table.drop_duplicates("trial_id")[["trial_id", "reason"]].to_numpy():
         typer.secho(f"gauntlet: trial {trial} is left out: {reason}", fg="red", err=True)
-    if len(table):
+    if len(table) or MET:
+        MET.clear()
         raise typer.Exit(BAD_INPUT)
 
 
