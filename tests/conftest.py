@@ -26,7 +26,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 TURNS = {
-    "ray too": ("chaos", "cluster", "benchmarks", "orchestrator/test_environments"),
+    "ray too": (
+        *("chaos", "cluster", "benchmarks", "orchestrator/test_environments"),
+        *("orchestrator/test_external_files", "orchestrator/test_ray_start"),
+    ),
     "ray": ("orchestrator",),
 }
 """What tests are named that run sweeps, in two queues of about the same length."""

@@ -175,7 +175,8 @@ def scored(place, monkeypatch, **models):
     """A plan of clustering with some models, as typed in a folder."""
     monkeypatch.chdir(place)
     for name, value in environment(place).items():
-        monkeypatch.setenv(name, value)
+        if name.startswith("GAUNTLET_"):  # of the rest, Ray's token in HOME is this process's
+            monkeypatch.setenv(name, value)
     sweep = Sweep("t", "clustering", models, [CELLS], seeds=[0], name="s")
     return plan(sweep, place / "plans")
 
@@ -304,7 +305,7 @@ def test_a_model_without_any_score_is_the_first_line_and_the_exit_code(tmp_path)
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     first = next(i for i, line in enumerate(lines) if "no score for scgpt (2 trials)" in line)
     assert "gauntlet models fetch scgpt --variant human" in lines[first]
-    assert not any("known" not in line for line in lines[:first]), "only the plan comes before"
+    assert not any("minus" in line or "trials run" in line for line in lines[:first])
     page = (tmp_path / "gauntlet-runs/reports/absent.html").read_text()
     body = page[page.index("</header>") :]
     assert body.index("No score for scgpt") < body.index('<ul class="verdicts">')

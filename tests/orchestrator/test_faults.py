@@ -213,7 +213,8 @@ def test_a_model_that_wants_counts_is_refused_where_there_are_none(
     from trainables import catalog
 
     cells = catalog.dataset("toy").read()
-    cells.X = np.log1p(cells.X.toarray())
+    counts = cells.X.toarray()
+    cells.X = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
     cells.write_h5ad(tmp_path / "logged.h5ad")
     words = ("--storage", tmp_path / "runs", "--data", tmp_path / "logged.h5ad")
     done = gauntlet("run", sweep({"counts": {}}), *words, expect=2, **plugin)
