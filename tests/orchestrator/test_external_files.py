@@ -345,6 +345,6 @@ def test_what_a_cluster_cannot_see_is_not_submitted(tmp_path, gauntlet):
     )
     there = ("--address", "http://127.0.0.1:1")
     said = gauntlet("submit", path, *there, expect=2).stderr
-    assert "the cluster cannot see mine" in said
+    assert "the cluster cannot see ./mine" in said
     words = ("scimilarity.weights=folder/weights", *there)
     assert "folder/weights" in gauntlet("submit", path, *words, expect=2).stderr
