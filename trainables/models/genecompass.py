@@ -121,11 +121,11 @@ class GeneCompass:
         from trainables.networks import weights
 
         root = self.home.folder(self.checkout)
-        file = str(self.median_file(root)) if root else self.medians
+        medians = weights.identity(str(self.median_file(root)), "genecompass") if root else "absent:"
         return {
             "weights": weights.identity(self.weights, "genecompass"),
             "checkout": self.home.identity(self.checkout),
-            "medians": weights.identity(file, "genecompass"),
+            "medians": medians,
         }
 
     def external(self) -> dict[str, External]:
