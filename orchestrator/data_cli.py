@@ -22,6 +22,7 @@ from orchestrator.options import (
     ValuesOption,
     print_json,
 )
+from orchestrator.own_names import DIGITS
 
 if TYPE_CHECKING:
     from trainables.downloads import Progress
@@ -122,7 +123,7 @@ def check(
     options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
     checked = to_check(name_or_file, (*options, transpose), task)
     card = {**checked.card, "mismatches": checked.mismatches, "refused": checked.refused}
-    page = out or Path(f"card-{card['name']}.html")
+    page = out or own_page(card["name"], card["sha256"])
     page.parent.mkdir(parents=True, exist_ok=True)
     data_card(card, page, mismatches=checked.wrong, declared=checked.declared)
     if as_json:
@@ -134,6 +135,14 @@ def check(
         raise typer.Exit(BAD_INPUT)
     if checked.mismatches:
         raise typer.Exit(CHECK_FAILED)
+
+
+def own_page(name: str, sha256: str) -> Path:
+    """Return `card-NAME.html`; digits of the sha256 follow the name of another card's file."""
+    page = Path(f"card-{name}.html")
+    if page.exists() and sha256 not in page.read_text(encoding="utf-8", errors="replace"):
+        return page.with_stem(f"{page.stem}-{sha256[:DIGITS]}")
+    return page
 
 
 @app.command()

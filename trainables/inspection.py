@@ -36,6 +36,7 @@ def inspect(cells: Cells, name: str) -> dict[str, Any]:
     first = np.where(detected == 0, -1, first)
     card: dict[str, Any] = {
         "name": name,
+        "sha256": cells.uns["gauntlet"]["sha256"],
         "cells": int(cells.n_obs),
         "genes": int(cells.n_vars),
         "values": asdict(taken.values),

@@ -121,7 +121,9 @@ class GeneCompass:
         from trainables.networks import weights
 
         root = self.home.folder(self.checkout)
-        medians = weights.identity(str(self.median_file(root)), "genecompass") if root else "absent:"
+        medians = (
+            weights.identity(str(self.median_file(root)), "genecompass") if root else "absent:"
+        )
         return {
             "weights": weights.identity(self.weights, "genecompass"),
             "checkout": self.home.identity(self.checkout),
