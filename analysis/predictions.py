@@ -268,7 +268,7 @@ def over_classes(metric: str) -> bool:
     >>> over_classes("test/macro_f1"), over_classes("test/accuracy")
     (True, False)
     """
-    return metric.rpartition("/")[2].startswith("macro_")
+    return metric.rpartition("/")[2] in OVER_EITHER
 
 
 SCORES: dict[str, Score] = {

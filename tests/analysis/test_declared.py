@@ -214,6 +214,30 @@ def test_a_planned_comparison_that_cannot_be_made_says_why_and_exits_with_3(tmp_
     assert f"predictions of trial {trials[0].id} cannot be read" in done.output
     (page,) = asked("report", "few", "--storage", tmp_path).stdout.split()
     assert trials[0].id in Path(page).read_text(encoding="utf-8")
+    (tmp_path / "few.py").write_text(FEW)
+    done = asked("run", tmp_path / "few.py", "--storage", tmp_path)  # nothing is left to run
+    assert done.exit_code == 3, done.output
+    assert f"predictions of trial {trials[0].id} cannot be read" in done.output
+
+
+FEW = """
+from orchestrator.sweep import Comparison, Sweep
+
+SWEEP = Sweep(
+    title="t", task="annotation", datasets=["toy"], seeds=range(4), name="few",
+    models={"mean": {}, "logreg": {"C": 1.0}}, analysis=[Comparison("logreg", "mean")],
+)
+"""
+
+
+def test_seeds_without_a_partner_are_told_in_the_default_table(tmp_path):
+    def lost(trial):
+        failed = trial.model == "logreg" and trial.seed == 2
+        return Done(status="failed", reason="no luck") if failed else scored(trial)
+
+    recorded(tmp_path, ANNOTATING, lost)
+    shown = " ".join(asked("compare", "logreg", "mean", "--storage", tmp_path).stdout.split())
+    assert "1 of 4 seeds left out, without a partner (logreg: 1 failed)" in shown
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,17 @@ def test_a_server_alone_gives_the_same_table(tmp_path, server):
     some = results("real", nowhere, where, source="mlflow", tracking_uri=server)
     same(some, results("real", tmp_path, where))
     assert len(some) == 4
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=server)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "real"]
+    run = client.search_runs([experiment.experiment_id], "tags.model = 'logreg'")[0]
+    client.set_tag(run.info.run_id, "gauntlet.row", '{"sweep": "re')
+    left = results("real", nowhere, source="mlflow", tracking_uri=server)
+    (damaged,) = left[left["status"] == "damaged"].to_dict("records")
+    assert damaged["trial_id"] == run.data.tags["trial_id"]
+    assert "gauntlet sync" in damaged["reason"]
+    assert (left["status"] == "ok").sum() == (found["trial_id"] != damaged["trial_id"]).sum()
 
 
 def test_epochs_failures_and_new_plans_are_told_alike(tmp_path):
