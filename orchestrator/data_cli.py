@@ -22,7 +22,6 @@ from orchestrator.options import (
     ValuesOption,
     print_json,
 )
-from orchestrator.own_names import DIGITS
 
 if TYPE_CHECKING:
     from trainables.downloads import Progress
@@ -139,6 +138,8 @@ def check(
 
 def own_page(name: str, sha256: str) -> Path:
     """Return `card-NAME.html`; digits of the sha256 follow the name of another card's file."""
+    from orchestrator.own_names import DIGITS
+
     page = Path(f"card-{name}.html")
     if page.exists() and sha256 not in page.read_text(encoding="utf-8", errors="replace"):
         return page.with_stem(f"{page.stem}-{sha256[:DIGITS]}")
