@@ -42,6 +42,8 @@ class Run:
     """Columns of the cells; then their tokens and their names."""
     ids: np.ndarray
     genes: np.ndarray
+    tokens: np.ndarray
+    """Token of every column of the cells, -1 where there is none; several may have the same."""
     ctx: Context
     precision: Precision = "float32"
 
