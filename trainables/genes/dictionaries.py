@@ -27,6 +27,23 @@ NAMES = {
 """What the authors' files are called, with `_gc30M` (V1) or `_gc104M` (V2) behind in newer ones."""
 
 
+def places_at_hub(weights: str, named: str, suffix: str) -> dict[str, str]:
+    """Files of weights and the place of each at Hugging Face: network, then dictionaries."""
+    files = {name: f"{weights}/{name}" for name in ("config.json", "model.safetensors")}
+    pickles = [f"{name}_{suffix}.pkl" for name in NAMES.values()]
+    return files | {name: f"{named}/{name}" for name in pickles}
+
+
+OLD, NEW = "geneformer/gene_dictionaries_30m", "geneformer"
+HUB_FILES = {
+    "v1-10m": places_at_hub("Geneformer-V1-10M", OLD, "gc30M"),
+    "v2-104m": places_at_hub("Geneformer-V2-104M", NEW, "gc104M"),
+    "v2-316m": places_at_hub("Geneformer-V2-316M", NEW, "gc104M"),
+}
+OPTIONAL = tuple(f"{NAMES['mapping']}_{suffix}.pkl" for suffix in ("gc30M", "gc104M"))
+"""Files without which the weights work: retired ids are not mapped then."""
+
+
 @dataclass(frozen=True)
 class Found:
     """For each column of some cells, its token (-1: none) and its median; and what was dropped."""

@@ -161,7 +161,10 @@ class GeneCompass:
 
         Raises ValueError where all cells are such.
         """
+        import torch
+
         from trainables.networks import weights
+        from trainables.networks.precision import refuse_nan
 
         root = self.home.check(self.checkout, self.python)
         found = self.found(cells, root)
@@ -178,6 +181,7 @@ class GeneCompass:
         job = {"weights": str(folder), "pooling": self.pooling, "batch": self.batch}
         job["species"] = CHOICES["species"].index(self.species)
         said = self.home.ask(job, arrays, ctx, self.checkout, self.python)
+        refuse_nan(said, "float32", torch.device(ctx.device), "genecompass")
         embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
         embedding[filled] = said
         return embedding

@@ -15,11 +15,12 @@ from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.external import External, absolute, present
 from trainables.genes import dictionaries
-from trainables.genes.dictionaries import Dictionaries
+from trainables.genes.dictionaries import HUB_FILES, OPTIONAL, Dictionaries
 from trainables.genes.overlap import BY_ID, LEAST, Overlap, check_share
 from trainables.genes.ranks import places, to_rank
 from trainables.identity import NOT_IN_ID
 from trainables.networks import MADE_BY
+from trainables.official_files import GENEFORMER_REVISION as REVISION
 from trainables.protocols import (
     Card,
     Cells,
@@ -48,14 +49,6 @@ CHOICES = {
 }
 LONGEST = {"v1": 2048, "v2": 4096}
 HUB = "ctheodoris/Geneformer"
-OLD, NEW = "geneformer/gene_dictionaries_30m", "geneformer"
-
-
-def places_of(weights: str, named: str, suffix: str) -> dict[str, str]:
-    """What weights consist of, and where each file lies at Hugging Face."""
-    files = {name: f"{weights}/{name}" for name in ("config.json", "model.safetensors")}
-    pickles = [f"{name}_{suffix}.pkl" for name in dictionaries.NAMES.values()]
-    return files | {name: f"{named}/{name}" for name in pickles}
 
 
 @dataclass(frozen=True)
@@ -109,14 +102,12 @@ class Geneformer:
     """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
 
     published: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("v1-10m", "v2-104m", "v2-316m"), f"https://huggingface.co/{HUB}/tree/main"
+        ("v1-10m", "v2-104m", "v2-316m"), f"https://huggingface.co/{HUB}/tree/{REVISION}"
     )
     hub: ClassVar[str] = HUB
-    files: ClassVar[dict[str, dict[str, str]]] = {
-        "v1-10m": places_of("Geneformer-V1-10M", OLD, "gc30M"),
-        "v2-104m": places_of("Geneformer-V2-104M", NEW, "gc104M"),
-        "v2-316m": places_of("Geneformer-V2-316M", NEW, "gc104M"),
-    }
+    revisions: ClassVar[dict[str, str]] = dict.fromkeys(published, REVISION)
+    files: ClassVar[dict[str, dict[str, str]]] = HUB_FILES
+    optional: ClassVar[tuple[str, ...]] = OPTIONAL
     attention: ClassVar[str] = "sdpa"
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",

@@ -137,6 +137,10 @@ class ScFoundation:
         A cell with fewer than two counts of known genes has no depth that theirs could take, and
         is embedded as zeros.
         """
+        import torch
+
+        from trainables.networks.precision import refuse_nan
+
         root = self.home.check(self.checkout, self.python)
         state_of(self.file(), self.key)
         found, size = self.aligned(cells, root)
@@ -150,6 +154,7 @@ class ScFoundation:
         job = {"weights": str(self.file()), "genes": size, "key": self.key, "pool": self.pool}
         job["resolution"] = self.resolution
         said = self.home.ask(job, arrays, ctx, self.checkout, self.python)
+        refuse_nan(said, "float32", torch.device(ctx.device), "scfoundation")
         embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
         embedding[deep] = said
         return embedding

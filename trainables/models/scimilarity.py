@@ -93,6 +93,7 @@ class SCimilarity:
         """
         import torch
 
+        from trainables.networks.precision import refuse_nan
         from trainables.networks.scimilarity import read
 
         folder = self.folder()
@@ -109,7 +110,9 @@ class SCimilarity:
             rows[:, found.ids] = torch.from_numpy(np.log1p(scaled).astype(np.float32))
             with torch.inference_mode():
                 parts.append(encoder(rows.to(ctx.device)).cpu().numpy())
-        return np.concatenate(parts)
+        embedding = np.concatenate(parts)
+        refuse_nan(embedding, "float32", torch.device(ctx.device), "scimilarity")
+        return embedding
 
     def folder(self) -> Path:
         """Where the weights are; raises as `networks.weights.folder` does where nothing is."""

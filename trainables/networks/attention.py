@@ -34,8 +34,9 @@ def sdpa_kernels(device: torch.device, precision: str) -> str:
     padding = torch.ones(1, 1, 1, 8, device=device, dtype=torch.bool)
     with torch.no_grad():
         chosen = {int(torch._fused_sdp_choice(x, x, x, mask)) for mask in (None, padding)}
-    names = {int(kernel): name for name, kernel in SDPBackend.__members__.items()}
-    return "+".join(sorted(names[one].lower().removesuffix("_attention") for one in chosen))
+    backend: Any = SDPBackend
+    names = (backend(one).name.lower().removesuffix("_attention") for one in chosen)
+    return "+".join(sorted(names))
 
 
 def dropped_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], p: float) -> Tensor:
