@@ -2,6 +2,8 @@
 
 import dataclasses
 import pickle
+from types import SimpleNamespace
+from typing import Any
 
 import anndata as ad
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from orchestrator.execute import execute
+from orchestrator.ready import ready
 from orchestrator.storage import store
 from tests.trainables import stub_checkouts, tiny_weights
 from tests.trainables.conftest import three_types, written
@@ -158,6 +161,25 @@ def test_cells_without_a_known_gene_are_counted_in_the_record(model, tmp_path):
     assert (embedding[3] != embedding[4]).any()
     if model in ("scfoundation", "genecompass"):
         assert not embedding[:3].any()
+
+
+def test_the_driver_names_cells_without_a_known_gene_once(tmp_path):
+    source, known = with_empty_cells(tmp_path, 3)
+    params = params_of("scgpt", tmp_path, known)
+    trials = [
+        Trial("scgpt", "clustering", "mine", seed, 1.0, params, {}, source.sha256)
+        for seed in (0, 1)
+    ]
+    planned: Any = SimpleNamespace(
+        storage=tmp_path / "runs",
+        sources=lambda: {"mine": source},
+        to_run=trials,
+        longest_first=lambda: trials,
+    )
+    told = []
+    assert ready(planned, told.append) == trials
+    (said,) = [line for line in told if "scgpt" in line]
+    assert "3 of 60 cells hold none of them" in said
 
 
 def embed(model, cells, folder):
