@@ -227,7 +227,8 @@ def test_two_columns_of_one_gene_count_as_their_sum(model, toy, tmp_path):
     built = catalog.model(model, params)
     twice = split_in_two(cells, 3, [*toy.var_names, toy.var_names[3]])
     one = embed(built, cells, tmp_path / "one")
-    np.testing.assert_allclose(embed(built, twice, tmp_path / "two"), one, rtol=1e-5, atol=1e-6)
+    near = 1e-3 if model == "scgpt" else 1e-6  # a rounded sum may break a tie of scGPT's bins
+    np.testing.assert_allclose(embed(built, twice, tmp_path / "two"), one, rtol=1e-5, atol=near)
 
 
 def test_sums_leave_all_other_values_bit_for_bit(toy):
@@ -293,6 +294,25 @@ def test_scgpt_reaches_a_symbol_of_several_genes_by_its_id(toy, tmp_path):
         np.testing.assert_array_equal(
             embed(model, renamed, tmp_path / "a"), embed(plain, cells, tmp_path / "b")
         )
+
+
+def test_scgpt_adds_both_copies_of_a_gene_of_the_y_chromosome(toy, tmp_path):
+    symbols = list(toy.var_names)
+    tiny_weights.scgpt(tmp_path / "w", [*symbols[:-1], "CD99_ENSG00000002586"])
+    cells = rows(toy, np.arange(20), labels=False)
+    model = catalog.model("scgpt", {"weights": f"{tmp_path / 'w'}"})
+
+    def renamed(some, *names):
+        var = pd.DataFrame(index=pd.Index([*symbols[:-1], *names]))
+        return new_cells(X=some.X, layers=some.layers, obs=some.obs, var=var, uns=some.uns)
+
+    one = renamed(cells, "ENSG00000002586.20")
+    twice = split_in_two(cells, N_GENES - 1, [*symbols, "second"])
+    two = renamed(twice, "ENSG00000002586.20", "ENSG00000002586.20_PAR_Y")
+    assert len(model.gene_columns(two, None)) == N_GENES + 1
+    np.testing.assert_allclose(
+        embed(model, two, tmp_path / "a"), embed(model, one, tmp_path / "b"), atol=1e-3
+    )  # a sum of logarithms is rounded, which may break a tie of bins
 
 
 @pytest.mark.parametrize("model", SYMBOLS)
