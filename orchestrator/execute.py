@@ -23,6 +23,7 @@ from orchestrator.storage import carried, drop, store
 from orchestrator.team import Team, Theirs
 from orchestrator.trouble import cannot_write, patiently
 from trainables import catalog
+from trainables.arithmetic import arithmetic
 from trainables.audit import footprint
 from trainables.external import sealed
 from trainables.paths import below
@@ -116,6 +117,8 @@ class Done:
     history: list[Metrics] = field(default_factory=list)
     saw: list[dict[str, Any]] = field(default_factory=list)
     """Each fitting step: its name, how many cells it saw, and the hash of their names."""
+    notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    """Facts by model, such as the number of cells that hold no gene it knows."""
     started_at: str = field(default_factory=now)
     cost: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COSTS, 0.0))
     parts: int = 1
@@ -124,6 +127,10 @@ class Done:
     """How many shared the training."""
     device: str = ""
     """"cpu", or the name of the GPU that computed."""
+    precision: str = ""
+    """Precision of the network's forward passes; "" for a model without a network."""
+    attention: str = ""
+    """Attention kernel of the network; see `trainables.arithmetic`."""
 
 
 def attempt(
@@ -163,6 +170,7 @@ def attempt(
         checkpoints=checkpoints,
         report=progress,
         saw=lambda step, names: done.saw.append(footprint(step, names)),
+        note=lambda name, facts: done.notes.update({name: dict(facts)}),
         save=lambda name, table: save_table(below(artifacts, name), table),
     )
     with watched(done, artifacts, card), sealed(), team.together(trial, parts, ctx.device):
@@ -170,6 +178,8 @@ def attempt(
         task, cells = trial.the_task(), trial.cells(ctx.store)
         done.protocol = task.described(cells)
         done.drawn = asdict(task.drawn(cells, trial.seed)) if hasattr(task, "drawn") else {}
+        used = arithmetic(trial.build(ctx.store), ctx.device)
+        done.precision, done.attention = used.precision, used.attention
         report({})  # which raises where its setting was stopped before it began
         metrics = trial.run(ctx)
         refuse_no_number(metrics)
@@ -255,6 +265,8 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "parts": done.parts,
         "processes": done.processes,
         "device": done.device,
+        "precision": done.precision,
+        "attention": done.attention,
         "trial": trial.spelled_out(),
         "external": {name: file.summary() for name, file in (trial.external or {}).items()},
         "protocol": done.protocol,
@@ -264,6 +276,7 @@ def record_of(trial: Trial, done: Done, code_version: str) -> Record:
         "counts": {k: int(v) for k, v in done.metrics.items() if k.startswith("n_")},
         "history": done.history,
         "saw": done.saw,
+        "notes": done.notes,
         "cost": done.cost,
         "trace": done.trace,
         "code_version": code_version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,9 @@ def fetch(
         weights.take(from_)
     with bars() as listener:
         weights.download(progress=listener)
+        lacking = [] if from_ else weights.download_optional(progress=listener)
+    for name in lacking:
+        typer.echo(f"{name} could not be downloaded; {model} works without it", err=True)
     found = weights.hashes()
     if as_json:
         return print_json({"folder": str(weights.folder), "sha256": found})
@@ -77,16 +81,18 @@ def check(
     if weights is not None and not weights.is_dir():
         raise LookupError(f"there is no folder {weights}; give the folder that holds the weights")
     try:
-        found = {} if weights else known.hashes()
+        found = hashes_in(weights, known.files) if weights else known.hashes()
         fates = examined(model)(weights or known.folder)
     except ValueError as error:
         typer.secho(f"gauntlet: {error}", fg="red", err=True)
         raise typer.Exit(CHECK_FAILED) from error
+    official = known.verdicts(found)
     if as_json:
-        return print_json({"sha256": found, "keys": fates})
+        return print_json({"sha256": found, "official": official, "keys": fates})
     show.table("keys", fates)
     for name, sha256 in found.items():
-        typer.echo(f"{name}  sha256 {sha256}")
+        words = f": {official[name]}" if name in official else ""
+        typer.echo(f"{name}  sha256 {sha256}{words}")
     typer.echo("every key is accounted for")
 
 
@@ -105,9 +111,19 @@ def published(model: str, variant: str | None) -> Any:
     if chosen not in cls.published:
         raise LookupError(unknown(f"variant of {model}", chosen, list(cls.published)))
     files = cls.files[chosen] if isinstance(cls.files, dict) else cls.files
-    hub = getattr(cls, "hub", "")
-    urls = {name: at_hub(hub, path) for name, path in files.items()} if hub else {}
-    return PublishedWeights(model, chosen, cls.published[chosen], tuple(files), urls)
+    hub, revision = getattr(cls, "hub", ""), getattr(cls, "revisions", {}).get(chosen, "main")
+    urls = {name: at_hub(hub, revision, path) for name, path in files.items()} if hub else {}
+    page = cls.published[chosen]
+    optional = tuple(name for name in getattr(cls, "optional", ()) if name in files)
+    revision = revision if hub else ""
+    return PublishedWeights(model, chosen, page, tuple(files), urls, revision, optional)
+
+
+def hashes_in(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """sha256 of those files of a folder that have a published file's name."""
+    from trainables.store import file_sha256
+
+    return {name: file_sha256(folder / name) for name in names if (folder / name).is_file()}
 
 
 def examined(model: str) -> Any:

@@ -35,6 +35,11 @@ def ready(planned: Plan, note: Callable[[str], None]) -> list[Trial]:
         asked = trial.model, trial.dataset, canonical([trial.model_params, trial.task_params])
         if asked not in answers:
             answers[asked] = declined_because(trial, cells[trial.dataset])
+            if answers[asked] is None and not trial.needs():  # else its weights are yet to be made
+                overlaps = trial.overlaps(cells[trial.dataset], trial.build(), made)
+                for name, overlap in overlaps.items():
+                    if overlap.empty_cells:
+                        note(f"{trial.dataset}: {overlap.sentence(name)}")
         if (reason := answers[asked]) is not None:
             declined.append((trial, reason))
         else:

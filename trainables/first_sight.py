@@ -20,6 +20,8 @@ class FirstSight:
     """Whose files they are, as a sentence begins."""
     way: str
     """What to do about one that changed, as a sentence ends."""
+    revision: str = ""
+    """Commit of the hub that new files are taken from, where one is declared."""
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every file's recorded sha256, since when, and its size and time then, by name."""
@@ -28,6 +30,7 @@ class FirstSight:
     def record(self, path: Path) -> str:
         """Write a file's hash down as the one to expect from now on."""
         known = {**state(path), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        known |= {"revision": self.revision} if self.revision else {}
         return self.write(path.name, {**known, "sha256": file_sha256(path)})
 
     def write(self, name: str, entry: dict[str, Any]) -> str:

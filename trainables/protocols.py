@@ -126,6 +126,8 @@ class Context:
     """Progress, epoch by epoch: a scheduler, a tracker or a test's `list.append` listens."""
     saw: Callable[[str, Iterable[str]], None] = _nothing
     """Told by every fitting step, before it fits: its name, and the names of the cells it sees."""
+    note: Callable[[str, Mapping[str, int | str]], None] = _nothing
+    """Keeps facts in the trial's record, under the name of the model that they are about."""
     save: Callable[[str, pd.DataFrame], None] = _nothing
     """Keeps a table beside the trial's record; the name ends in `.parquet` or `.csv`."""
 

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainables.downloads import USUAL, Patience, Progress, fetch, silent
@@ -14,6 +14,7 @@ from trainables.external import environment, placeholder
 from trainables.first_sight import FirstSight
 from trainables.layouts import plain_file
 from trainables.networks import weights
+from trainables.official_files import verdict
 from trainables.origins import unpacked
 from trainables.store import file_sha256
 
@@ -30,6 +31,10 @@ class PublishedWeights:
     files: tuple[str, ...]
     urls: Mapping[str, str] = field(default_factory=dict)
     """Where each file is; empty where only a browser gets them."""
+    revision: str = ""
+    """Commit of the hub that the addresses name."""
+    optional: tuple[str, ...] = ()
+    """Names of files without which the weights work."""
 
     @property
     def folder(self) -> Path:
@@ -37,7 +42,11 @@ class PublishedWeights:
         return weights.home() / self.model / self.variant
 
     def missing(self) -> list[str]:
-        """The files that are not here yet."""
+        """The files that are not here yet, and that the weights cannot do without."""
+        return [name for name in self.absent() if name not in self.optional]
+
+    def absent(self) -> list[str]:
+        """All files that are not here yet."""
         return [name for name in self.files if not (self.folder / name).is_file()]
 
     @property
@@ -77,12 +86,31 @@ class PublishedWeights:
                     f"{error}; or get {', '.join(self.missing())} on another machine from"
                     f" {self.page} and run: {self.command} {GIVEN}"
                 ) from error
-            if problem := placeholder(draft):
-                draft.unlink()
-                raise LookupError(f"{name} from {self.urls[name]} {problem}")
-            self.seen.compare(name, file_sha256(draft))
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft.replace(self.folder / name)
+            self.keep(draft, name)
+
+    def download_optional(
+        self, patience: Patience = USUAL, progress: Callable[[str], Progress] = lambda name: silent
+    ) -> list[str]:
+        """Get absent optional files; those that cannot be had, for the caller to name."""
+        for name in set(self.absent()) & set(self.optional) & set(self.urls):
+            draft = self.folder.with_name(f"{self.variant}.downloads") / name
+            with contextlib.suppress(LookupError):
+                fetch(self.urls[name], draft, patience=patience, progress=progress(name))
+                self.keep(draft, name)
+        return [name for name in self.absent() if name in self.optional]
+
+    def keep(self, draft: Path, name: str) -> None:
+        """Put a downloaded file to its place and record its hash.
+
+        Raises LookupError for a page in its stead, ValueError for another file than before.
+        """
+        if problem := placeholder(draft):
+            draft.unlink()
+            raise LookupError(f"{name} from {self.urls[name]} {problem}")
+        self.seen.compare(name, file_sha256(draft))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft.replace(self.folder / name)
+        replace(self.seen, revision=self.revision).hash(self.folder / name)
 
     def taken_from_another_variant(self, name: str) -> bool:
         """Copy a file that another variant of the model has too, such as a list of genes."""
@@ -136,13 +164,21 @@ class PublishedWeights:
         way = f"get it back, or remove {ledger} if the new one is right"
         return FirstSight(ledger, f"{self.model} {self.variant}", way)
 
+    def verdicts(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Whether each file is the official one, in words, for those whose hash is known.
+
+        `found`: sha256 by name.
+        """
+        said = {n: verdict(self.model, self.variant, n, sha256) for n, sha256 in found.items()}
+        return {name: words for name, words in said.items() if words}
+
     def hashes(self) -> dict[str, str]:
         """Every present file's sha256; ValueError where one changed since it was first seen."""
         present = [name for name in self.files if (self.folder / name).is_file()]
         return {name: self.seen.hash(self.folder / name, anew=True) for name in present}
 
 
-def at_hub(repository: str, path: str) -> str:
-    """The address of a file at Hugging Face, or at the mirror that $HF_ENDPOINT names."""
+def at_hub(repository: str, revision: str, path: str) -> str:
+    """Address of a file of one commit at Hugging Face, or at the mirror that $HF_ENDPOINT names."""
     hub = environment("HF_ENDPOINT", "https://huggingface.co")
-    return f"{hub.rstrip('/')}/{repository}/resolve/main/{path}"
+    return f"{hub.rstrip('/')}/{repository}/resolve/{revision}/{path}"

@@ -11,6 +11,7 @@ from typing import Any
 from trainables import catalog, external
 from trainables.cells import decision, open_cells, prepare, recipe
 from trainables.external import External
+from trainables.genes.overlap import BY_SYMBOL, KnowsGenes, Overlap
 from trainables.networks import MADE_BY
 from trainables.protocols import CAPABILITIES, Cells, Context, Metrics, NotApplicable, Unavailable
 from trainables.store import Store, digest
@@ -158,6 +159,15 @@ class Trial:
         except ValueError as error:
             raise ValueError(f"{self.dataset}: {error}") from None
 
+    def overlaps(self, cells: Cells, built: Any, store: Store) -> dict[str, Overlap]:
+        """Genes that each part of the model knows, for the parts that have a vocabulary."""
+        names = reversed(self.model.split("+"))
+        return {
+            name: Overlap.of(cells, part.gene_columns(cells, store))
+            for name, part in zip(names, catalog.parts(built), strict=True)
+            if isinstance(part, KnowsGenes)
+        }
+
     def cells(self, store: Store) -> Cells:
         """The prepared cells, from the store.
 
@@ -182,6 +192,10 @@ class Trial:
         """Do it; metrics by name, and `n_...` counts of cells."""
         cells, built = self.cells(ctx.store), self.build(ctx.store)
         self.check(cells, built)
+        for name, overlap in self.overlaps(cells, built, ctx.store).items():
+            print(overlap.sentence(name))
+            overlap.refuse(name, 0, BY_SYMBOL)  # weights of a trial: no check has seen them
+            ctx.note(name, overlap.facts())
         return self.the_task()(built, cells, replace(ctx, seed=self.seed))
 
 

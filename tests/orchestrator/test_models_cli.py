@@ -17,6 +17,7 @@ import torch
 from tests.trainables import tiny_weights
 from trainables.networks.scgpt import Architecture
 from trainables.networks.scgpt_checkpoint import build, save
+from trainables.official_files import GENEFORMER_REVISION, OFFICIAL, verdict
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_is_saved_is_the_authors_own_layout(made):
 
 
 def test_geneformer_s_weights_are_downloaded_and_pass_the_check(models, tmp_path, monkeypatch):
-    hub = tmp_path / "hub/ctheodoris/Geneformer/resolve/main"
+    hub = tmp_path / f"hub/ctheodoris/Geneformer/resolve/{GENEFORMER_REVISION}"
     for path in geneformer(tmp_path / "made"):
         named = "geneformer/gene_dictionaries_30m" if path.suffix == ".pkl" else "Geneformer-V1-10M"
         (hub / named).mkdir(parents=True, exist_ok=True)
@@ -103,14 +104,17 @@ def test_geneformer_s_weights_are_downloaded_and_pass_the_check(models, tmp_path
         monkeypatch.setenv("HF_ENDPOINT", url)
         found = json.loads(models("fetch", "geneformer", "--json").stdout)
         said = models("fetch", "geneformer", "--variant", "v2-104m", expect=2).stderr
-    assert len(found["sha256"]) == 5
+    assert len(found["sha256"]) == 6
     kept = tmp_path / "weights/geneformer"
+    ledger = json.loads((kept / "v1-10m.hashes.json").read_text())
+    assert {entry["revision"] for entry in ledger.values()} == {GENEFORMER_REVISION}
     assert {path.name for path in (kept / "v1-10m").iterdir()} == set(found["sha256"])
     told = json.loads(models("check", "geneformer", "--json").stdout)
     fates = {row["key"]: row["fate"] for row in told["keys"]}
     assert fates["bert.embeddings.word_embeddings.weight"] == "loaded"
     assert "every key is accounted for" in models("check", "geneformer").stdout
-    assert f"{url}/ctheodoris/Geneformer/resolve/main/Geneformer-V2-104M/config.json (404)" in said
+    place = f"{url}/ctheodoris/Geneformer/resolve/{GENEFORMER_REVISION}"
+    assert f"{place}/Geneformer-V2-104M/config.json (404)" in said
     assert "token_dictionary_gc104M.pkl" in said
     assert "gauntlet models fetch geneformer --variant v2-104m --from FILE" in said
     assert "get them with: gauntlet models fetch geneformer --variant v2-316m" in (
@@ -123,6 +127,45 @@ def test_geneformer_s_weights_are_downloaded_and_pass_the_check(models, tmp_path
         said = models("fetch", "geneformer", expect=2).stderr
     assert "config.json has sha256" in said
     assert not (kept / "v1-10m/config.json").exists()
+
+
+def test_the_mapping_of_retired_ids_may_be_absent(models, tmp_path, monkeypatch):
+    hub = tmp_path / f"hub/ctheodoris/Geneformer/resolve/{GENEFORMER_REVISION}"
+    for path in geneformer(tmp_path / "made"):
+        if "mapping" in path.name:
+            continue
+        named = "geneformer/gene_dictionaries_30m" if path.suffix == ".pkl" else "Geneformer-V1-10M"
+        (hub / named).mkdir(parents=True, exist_ok=True)
+        path.rename(hub / named / path.name)
+    with served(tmp_path / "hub") as url:
+        monkeypatch.setenv("HF_ENDPOINT", url)
+        said = models("fetch", "geneformer").stderr
+    assert "ensembl_mapping_dict_gc30M.pkl could not be downloaded" in said
+    assert "every key is accounted for" in models("check", "geneformer").stdout
+
+
+def test_the_check_compares_files_with_the_official_ones(models, made):
+    words = [word for name in made.iterdir() for word in ("--from", name)]
+    models("fetch", "scgpt", *words)
+    said = models("check", "scgpt").stdout.replace("\n", " ")
+    official = OFFICIAL["scgpt", "human"]["vocab.json"]
+    assert f"not the official file, whose sha256 begins with {official[:12]}" in said
+    told = json.loads(models("check", "scgpt", "--weights", made, "--json").stdout)
+    assert set(told["official"]) == {"best_model.pt", "args.json", "vocab.json"}
+    other = models("fetch", "scgpt", "--variant", "blood", *words)
+    assert "complete" in other.stdout
+    assert (
+        json.loads(models("check", "scgpt", "--variant", "blood", "--json").stdout)["official"]
+        == {}
+    )
+
+
+def test_an_official_file_is_called_that():
+    for (model, variant), files in OFFICIAL.items():
+        for name, sha256 in files.items():
+            assert verdict(model, variant, name, sha256) == "the official file"
+            assert len(sha256) == 64
+    assert verdict("scgpt", "blood", "vocab.json", "0" * 64) == ""
 
 
 def test_scbert_s_way_names_its_files_and_they_pass_the_check(models, tmp_path):
@@ -172,7 +215,8 @@ def geneformer(folder):
         intermediate_size=8,
         max_position_embeddings=8,
     )
-    save(built(shape, 0), Dictionaries(tokens, {"ENSG1": 1.0, "ENSG2": 2.0}), folder)
+    medians, mapping = {"ENSG1": 1.0, "ENSG2": 2.0}, {"ENSG9": "ENSG1"}
+    save(built(shape, 0), Dictionaries(tokens, medians, mapping=mapping), folder)
     for name in NAMES.values():
         (folder / f"{name}.pkl").rename(folder / f"{name}_gc30M.pkl")
     return sorted(folder.iterdir())

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from trainables import catalog
+from trainables.arithmetic import Arithmetic, arithmetic
 from trainables.audit import Leak
 from trainables.cells import open_cells, prepare, rows
 from trainables.models.cached import MODEL as Cached
+from trainables.networks import precision
 from trainables.protocols import Card
 from trainables.tasks.annotation import TASK as Annotation
 from trainables.tasks.clustering import TASK as Clustering
@@ -72,6 +74,48 @@ def test_whatever_decides_an_embedding_makes_another(what, cells, ctx, passes):
     again = model.embed(other, context)
     assert len(passes) == 2
     assert what in ("marks", "batches", "data") or not np.array_equal(first, again)
+
+
+@dataclass(frozen=True)
+class Precise(Slow):
+    """Has a network, and so a precision and an attention kernel."""
+
+    precision: str = "float32"
+    attention: ClassVar[str] = "performer"
+
+
+@pytest.mark.parametrize("frozen_embedder", [False, True])
+def test_another_precision_or_kernel_never_stands_for_this_one(
+    frozen_embedder, cells, ctx, passes, monkeypatch
+):
+    monkeypatch.setattr(Precise, "frozen", frozen_embedder, raising=False)
+    everyone = rows(cells, np.arange(cells.n_obs), labels=False)
+    for _ in range(2):
+        Cached(Precise()).embed(everyone, ctx)
+    assert len(passes) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(precision, "usable", lambda wanted, device: "float16")
+        Cached(Precise()).embed(everyone, ctx)
+    assert len(passes) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(Precise, "attention", "flash")
+        Cached(Precise()).embed(everyone, ctx)
+    assert len(passes) == 3
+    Cached(Precise()).embed(everyone, ctx)
+    assert len(passes) == 3
+
+
+def test_arithmetic_is_that_of_the_network_inside():
+    geneformer = catalog.model("geneformer+cached+probe", {"embedder.embedder.weights": "none"})
+    assert arithmetic(geneformer, "cpu") == Arithmetic("cpu", "float32", "flash")
+    scbert = {"weights": "none", "gene2vec": False, "precision": "float16"}
+    assert arithmetic(catalog.model("scbert", scbert), "cpu") == Arithmetic(
+        "cpu", "float32", "performer"
+    )
+    assert arithmetic(catalog.model("scgpt", {"backend": "authors"}), "cpu").attention == (
+        "torch.nn.TransformerEncoder"
+    )
+    assert arithmetic(catalog.model("pca+probe"), "cpu") == Arithmetic("cpu")
 
 
 def test_what_was_seen_is_told_again(cells, ctx):

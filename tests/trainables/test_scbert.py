@@ -156,6 +156,26 @@ def test_embeddings_are_batch_independent_means(pretrained, blood):
     assert sizes[0].std(axis=0).max() > 1e-3
 
 
+def test_nan_answers_of_finite_weights_say_where(pretrained, blood, tmp_path):
+    ctx, _, _, _, trial = pretrained
+    shutil.copytree(ctx.store.home(recipe(trial.id)), tmp_path / "w")
+    (path,) = (tmp_path / "w").glob("*.pth")
+    held = torch.load(path, weights_only=True)
+    state = held["model_state_dict"]
+    state["norm.weight"] = torch.full_like(state["norm.weight"], 3e38)  # finite, but too large
+    torch.save(held, path)
+    model = ScBERT(weights=str(path), **QUICK)
+    own = Context(seed=0, scratch=tmp_path, store=Store(tmp_path / "store"))
+    cells = rows(blood, np.arange(20), labels=False)
+    said = r"scbert gives NaN or infinity for 20 of 20 cells .* in float32 on cpu"
+    with pytest.raises(ValueError, match=said):
+        model.embed(cells, own)
+    with pytest.raises(ValueError, match="scbert gives NaN"):
+        ScBERT(weights=str(path), **{**QUICK, "epochs": 0}).pretrain(*split(blood), own)
+    with pytest.raises(ValueError, match="the training diverged"):
+        model.fit_predict(*split(blood), own)
+
+
 def test_fitting_on_test_cells_would_be_noticed(pretrained, blood):
     """The audit hears of every step that learns, so a leak there cannot pass."""
     from trainables.audit import audited

@@ -293,6 +293,17 @@ def test_absent_weights_are_named_with_the_way_to_them(everyone, ctx, tmp_path, 
         catalog.model("scgpt", {"weights": "./nowhere"}).check(everyone)
 
 
+def test_nan_answers_of_finite_weights_say_where(pretrained, everyone, ctx):
+    path = pretrained.weights / "best_model.pt"
+    state = torch.load(path, weights_only=True)
+    state["encoder.enc_norm.weight"] = torch.full_like(state["encoder.enc_norm.weight"], 3e38)
+    torch.save(state, path)
+    model = catalog.model("scgpt", {"weights": str(pretrained.weights)})
+    for capability in ("embed", "reconstruct"):
+        with pytest.raises(ValueError, match=r"scgpt gives NaN .* of 240 cells .* in float32"):
+            getattr(model, capability)(everyone, ctx)
+
+
 @pytest.mark.parametrize(
     "params",
     [{"freeze": "all"}, {"backend": "slow"}, {"mask_ratios": [0.5, 1.5]}, {"decoder": "mlm"}],

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from trainables.genes.names import bare, ids_beside, is_id
 from trainables.genes.ranks import TARGET_SUM
 
 SPECIAL = {"v1": ("<pad>", "<mask>"), "v2": ("<pad>", "<mask>", "<cls>", "<eos>")}
@@ -21,8 +22,26 @@ NAMES = {
     "tokens": "token_dictionary",
     "medians": "gene_median_dictionary",
     "symbols": "gene_name_id_dict",
+    "mapping": "ensembl_mapping_dict",
 }
 """What the authors' files are called, with `_gc30M` (V1) or `_gc104M` (V2) behind in newer ones."""
+
+
+def places_at_hub(weights: str, named: str, suffix: str) -> dict[str, str]:
+    """Files of weights and the place of each at Hugging Face: network, then dictionaries."""
+    files = {name: f"{weights}/{name}" for name in ("config.json", "model.safetensors")}
+    pickles = [f"{name}_{suffix}.pkl" for name in NAMES.values()]
+    return files | {name: f"{named}/{name}" for name in pickles}
+
+
+OLD, NEW = "geneformer/gene_dictionaries_30m", "geneformer"
+HUB_FILES = {
+    "v1-10m": places_at_hub("Geneformer-V1-10M", OLD, "gc30M"),
+    "v2-104m": places_at_hub("Geneformer-V2-104M", NEW, "gc104M"),
+    "v2-316m": places_at_hub("Geneformer-V2-316M", NEW, "gc104M"),
+}
+OPTIONAL = tuple(f"{NAMES['mapping']}_{suffix}.pkl" for suffix in ("gc30M", "gc104M"))
+"""Files without which the weights work: retired ids are not mapped then."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,8 @@ class Dictionaries:
     tokens: Mapping[str, int]
     medians: Mapping[str, float]
     symbols: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """The id of today for each retired one."""
 
     @property
     def version(self) -> str:
@@ -60,22 +81,26 @@ class Dictionaries:
 
     def found(self, var: pd.DataFrame, *, source: str) -> Found:
         """Columns by their Ensembl id where `var` has one, else by their name, else by what the
-        name stands for in `symbols`.
+        name stands for in `symbols`; ids without version, retired ones by `mapping`.
 
         Raises ValueError when no gene has a token.
         """
-        names = bare(var.index)
-        ids = bare(var["ensembl_id"]) if "ensembl_id" in var else names
+        names, ids = bare(var.index), ids_beside(var)
+        like_id = is_id(ids)
         tokens = np.full(len(names), -1, dtype=np.int64)
         medians = np.zeros(len(names))
         nameless, tokenless = [], []
+        retired = 0
         for i, (name, own) in enumerate(zip(names, ids, strict=True)):
             meant = self.symbols.get(name, "")
-            known = [one for one in (own, name, meant) if one in self.tokens]
+            today = [self.mapping.get(one, one) for one in (own, name, meant)]
+            known = [one for one in (*today, own, name, meant) if one in self.tokens]
             if known and self.medians.get(known[0], 0) > 0:
                 tokens[i], medians[i] = self.tokens[known[0]], self.medians[known[0]]
+                retired += known[0] not in (own, name, meant)
             else:
-                (tokenless if known or meant or own.startswith("ENSG") else nameless).append(name)
+                named = known or meant or like_id[i]
+                (tokenless if named else nameless).append(name)
         if not (tokens >= 0).any():
             there = [name for name in self.tokens if not name.startswith("<")][:3]
             raise ValueError(
@@ -83,24 +108,18 @@ class Dictionaries:
                 f" dictionaries of {source}, whose genes are such as {', '.join(there) or 'none'};"
                 " name genes as they do, or put the authors' gene_name_id_dict beside them"
             )
-        return Found(tokens, medians, report(tokens, nameless, tokenless))
+        said = report(tokens, nameless, tokenless)
+        said += f"; {retired:,} retired ids were mapped" if retired else ""
+        return Found(tokens, medians, said)
 
     def save(self, folder: Path) -> None:
         """As the authors' files, by their names."""
         folder.mkdir(parents=True, exist_ok=True)
         for part, name in NAMES.items():
+            if part == "mapping" and not self.mapping:
+                continue
             with (folder / f"{name}.pkl").open("wb") as file:
                 pickle.dump(dict(getattr(self, part)), file, protocol=4)
-
-
-def bare(names: Any) -> np.ndarray:
-    """Ensembl ids without their version; symbols, which may have a dot too, as they are.
-
-    >>> bare(["ENSG00000000003.15", "RP11-206L10.2"]).tolist()
-    ['ENSG00000000003', 'RP11-206L10.2']
-    """
-    texts: Any = pd.Series(np.asarray(names, dtype=str), dtype=object).str
-    return texts.replace(r"^(ENS[A-Z]*G\d+)\..*$", r"\1", regex=True).to_numpy(dtype=object)
 
 
 def report(tokens: np.ndarray, nameless: list[str], tokenless: list[str]) -> str:
@@ -118,7 +137,7 @@ def report(tokens: np.ndarray, nameless: list[str], tokenless: list[str]) -> str
     said = f"{len(known):,} of {len(tokens):,} genes have a token"
     said += f"; dropped: {', '.join(words)}" if words else ""
     shared = len(known) - len(np.unique(known))
-    return said + (f"; {shared:,} share theirs with another, and keep it twice" if shared else "")
+    return said + (f"; {shared:,} share theirs with another and are added" if shared else "")
 
 
 def read(folder: Path) -> Dictionaries:
@@ -138,9 +157,10 @@ def read(folder: Path) -> Dictionaries:
     if (tokens.get("<pad>"), tokens.get("<mask>")) != (0, 1):
         raise ValueError(f"{folder}: its token dictionary must have <pad> at 0 and <mask> at 1")
     medians = {str(name): float(value) for name, value in known["medians"].items()}
-    return Dictionaries(
-        tokens, medians, {str(k): str(v) for k, v in (known["symbols"] or {}).items()}
+    symbols, mapping = (
+        {str(k): str(v) for k, v in (known[part] or {}).items()} for part in ("symbols", "mapping")
     )
+    return Dictionaries(tokens, medians, symbols, mapping)
 
 
 def content(folder: Path, name: str) -> Any:

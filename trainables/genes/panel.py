@@ -11,6 +11,7 @@ from scipy import sparse
 
 from trainables.cells import blocks
 from trainables.genes.binning import log2_bins
+from trainables.genes.summed import summed
 from trainables.genes.vocabulary import Aligned, align
 from trainables.intake.finding import LIBRARY_SIZE
 from trainables.protocols import Cells
@@ -51,6 +52,7 @@ class Panel:
         library counts.
         """
         found = self.aligned(cells)
+        cells = summed(cells, found.tokens)
         places = np.full(cells.n_vars, -1)
         places[found.columns] = found.ids
         parts = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from trainables import identity
+from trainables.arithmetic import arithmetic
 from trainables.cells import open_cells, rows
 from trainables.cells import recipe as cells_recipe
 from trainables.protocols import Card, Cells, Context, Embedder, Matrix, frozen
@@ -23,8 +24,9 @@ class Cached:
 
     What is remembered goes by all that decides it: the embedder's class, version and parameters
     (weights by their sha256), the cells and genes in their order, the rows marked to be fitted on,
-    the batches, the seed, and the kind of device. Which cells a fitting step saw is remembered
-    too, and told again whenever its embedding is used. Epochs are told the first time only.
+    the batches, the seed, and the device, precision and attention kernel. Which cells a fitting
+    step saw is remembered too, and told again whenever its embedding is used. Epochs are told the
+    first time only.
 
     Of a frozen embedder (see `protocols.frozen`) all cells of the data set are embedded once, for
     all seeds, label shares and tasks.
@@ -63,7 +65,7 @@ class Cached:
             "artifact": "embedding of each cell",
             "model": identity.of_model(self.embedder),
             "data set": cells_recipe(whole.uns["gauntlet"]["sha256"]),
-            "device": ctx.device,
+            **asdict(arithmetic(self.embedder, ctx.device)),
         }
         embedding = np.load(ctx.store.get(recipe, compute) / "embedding.npy", mmap_mode="r")
         return np.asarray(embedding[whole.obs_names.get_indexer(cells.obs_names)])
@@ -97,7 +99,7 @@ class Cached:
             "model": identity.of_model(self.embedder),
             "cells": identity.of_cells(cells),
             "seed": seed,
-            "device": device,
+            **asdict(arithmetic(self.embedder, device)),
         }
 
 

@@ -14,7 +14,9 @@ from trainables.checkouts import Checkout
 from trainables.choices import check_choices
 from trainables.external import External, absolute, find_path, present
 from trainables.genes.dictionaries import Dictionaries, Found, held
+from trainables.genes.overlap import BY_ID, LEAST, Overlap, check_share
 from trainables.genes.ranks import rank_values
+from trainables.genes.summed import summed
 from trainables.identity import NOT_IN_ID
 from trainables.protocols import Card, Cells, Context, Matrix, Unavailable
 from trainables.store import Store
@@ -55,6 +57,8 @@ class GeneCompass:
     pooling: str = "cls"
     """"cls", or the "mean" over a cell's genes."""
     batch: int = 10
+    least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
+    """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
 
     published: ClassVar[dict[str, str]] = {
         "base": "https://www.scidb.cn/en/anonymous/SUZOdk1y",
@@ -82,8 +86,11 @@ class GeneCompass:
         packages=("torch", "transformers=4.", "datasets"),
     )
     frozen: ClassVar[bool] = True
+    precision: ClassVar[str] = "float32"
+    attention: ClassVar[str] = "authors"
     card: ClassVar = Card(
         summary="BERT over ranked genes and prior knowledge, pretrained on 120 million cells",
+        version=2,
         wants="counts",
         cpus=2,
         gpus=1.0,
@@ -94,6 +101,7 @@ class GeneCompass:
 
     def __post_init__(self) -> None:
         check_choices("genecompass", self, CHOICES)
+        check_share("genecompass", self.least_overlap)
 
     @staticmethod
     def examine(folder: Path) -> list[dict[str, str]]:
@@ -109,12 +117,18 @@ class GeneCompass:
         ]
 
     def check(self, cells: Cells) -> None:
-        """Raise, in one sentence, when checkout, interpreter, medians or weights are missing."""
+        """Raise, in one sentence, for a missing file or too few known genes."""
         from trainables.networks import weights
 
-        root = self.home.check(self.checkout, self.python)
+        self.home.check(self.checkout, self.python)
         weights.check(self.weights, "genecompass")
-        self.found(cells, root)
+        overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
+        overlap.refuse("genecompass", self.least_overlap, BY_ID)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that have a token; ValueError where none has one."""
+        found = self.found(cells, self.home.check(self.checkout, self.python))
+        return np.flatnonzero(found.tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights, checkout and medians in a trial's id: their content."""
@@ -143,8 +157,14 @@ class GeneCompass:
         )
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
-        """cells x width. Raises ValueError where a cell expresses no gene with a token."""
+        """cells x width; a cell that expresses no gene with a token is embedded as zeros.
+
+        Raises ValueError where all cells are such.
+        """
+        import torch
+
         from trainables.networks import weights
+        from trainables.networks.precision import refuse_nan
 
         root = self.home.check(self.checkout, self.python)
         found = self.found(cells, root)
@@ -154,16 +174,24 @@ class GeneCompass:
         # refuses code, which theirs would run
         weights.refuse_not_finite(weights.read(file), str(file))
         arrays = self.tokens(cells, found)
-        if not arrays["lengths"].all():
-            empty = int((arrays["lengths"] == 0).sum())
-            raise ValueError(f"genecompass has no token for {empty} cells; leave these out")
+        filled = np.flatnonzero(arrays["lengths"])
+        if not len(filled):
+            raise ValueError("genecompass has no token for any cell; name genes by Ensembl id")
+        arrays = {name: part[filled] for name, part in arrays.items()}
         job = {"weights": str(folder), "pooling": self.pooling, "batch": self.batch}
         job["species"] = CHOICES["species"].index(self.species)
-        return self.home.ask(job, arrays, ctx, self.checkout, self.python)
+        said = self.home.ask(job, arrays, ctx, self.checkout, self.python)
+        refuse_nan(said, "float32", torch.device(ctx.device), "genecompass")
+        embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
+        embedding[filled] = said
+        return embedding
 
     def tokens(self, cells: Cells, found: Found) -> dict[str, np.ndarray]:
-        """Token ids by falling value, the values, and how many there are of each cell."""
-        counts = csr_matrix(cells.layers["counts"]).sorted_indices()
+        """Token ids by falling value, the values, and how many there are of each cell.
+
+        Counts of several columns with one token are added.
+        """
+        counts = csr_matrix(summed(cells, found.tokens).layers["counts"]).sorted_indices()
         alone = np.ones(cells.n_obs)
         ids, lengths = rank_values(
             counts, found.tokens, found.medians, n_counts=alone, most=LONGEST

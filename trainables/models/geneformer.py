@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,9 +15,12 @@ from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.external import External, absolute, present
 from trainables.genes import dictionaries
-from trainables.genes.dictionaries import Dictionaries
+from trainables.genes.dictionaries import HUB_FILES, OPTIONAL, Dictionaries
+from trainables.genes.overlap import BY_ID, LEAST, Overlap, check_share
 from trainables.genes.ranks import places, to_rank
+from trainables.identity import NOT_IN_ID
 from trainables.networks import MADE_BY
+from trainables.official_files import GENEFORMER_REVISION as REVISION
 from trainables.protocols import (
     Card,
     Cells,
@@ -46,14 +49,6 @@ CHOICES = {
 }
 LONGEST = {"v1": 2048, "v2": 4096}
 HUB = "ctheodoris/Geneformer"
-OLD, NEW = "geneformer/gene_dictionaries_30m", "geneformer"
-
-
-def places_of(weights: str, named: str, suffix: str) -> dict[str, str]:
-    """What weights consist of, and where each file lies at Hugging Face."""
-    files = {name: f"{weights}/{name}" for name in ("config.json", "model.safetensors")}
-    pickles = [f"{name}_{suffix}.pkl" for name in dictionaries.NAMES.values()]
-    return files | {name: f"{named}/{name}" for name in pickles}
 
 
 @dataclass(frozen=True)
@@ -103,20 +98,21 @@ class Geneformer:
     """Fine-tuning: how many of the first blocks stay as they are."""
     precision: Precision = "float32"
     """Of mixed precision where the device is a GPU; the paper's zero-shot is float32."""
+    least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
+    """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
 
     published: ClassVar[dict[str, str]] = dict.fromkeys(
-        ("v1-10m", "v2-104m", "v2-316m"), f"https://huggingface.co/{HUB}/tree/main"
+        ("v1-10m", "v2-104m", "v2-316m"), f"https://huggingface.co/{HUB}/tree/{REVISION}"
     )
     hub: ClassVar[str] = HUB
-    files: ClassVar[dict[str, dict[str, str]]] = {
-        "v1-10m": places_of("Geneformer-V1-10M", OLD, "gc30M"),
-        "v2-104m": places_of("Geneformer-V2-104M", NEW, "gc104M"),
-        "v2-316m": places_of("Geneformer-V2-316M", NEW, "gc104M"),
-    }
+    revisions: ClassVar[dict[str, str]] = dict.fromkeys(published, REVISION)
+    files: ClassVar[dict[str, dict[str, str]]] = HUB_FILES
+    optional: ClassVar[tuple[str, ...]] = OPTIONAL
+    attention: ClassVar[str] = "sdpa"
     card: ClassVar = Card(
         summary="BERT over genes ranked by expression, pretrained on 30 million human cells",
         species="human",
-        version=2,
+        version=3,
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,
@@ -129,6 +125,7 @@ class Geneformer:
 
     def __post_init__(self) -> None:
         check_choices("geneformer", self, CHOICES)
+        check_share("geneformer", self.least_overlap)
         if self.weights == "none" and self.width % self.heads:
             raise ValueError(
                 f"geneformer's width {self.width} cannot be shared by {self.heads} heads"
@@ -149,9 +146,26 @@ class Geneformer:
         installed()
         if self.weights != "none":
             weights.check(self.weights, "geneformer")
-            if not self.weights.startswith(MADE_BY):
-                folder = weights.folder(self.weights, Store(Path()), "geneformer")
-                dictionaries.read(folder).found(cells.var, source=f"the weights {self.weights!r}")
+        if not self.weights.startswith(MADE_BY):
+            overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
+            overlap.refuse("geneformer", self.least_overlap, BY_ID)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that have a token; all where a fresh network takes these genes.
+
+        Raises ValueError where none has one.
+        """
+        from trainables.networks import weights
+
+        if self.weights == "none" and not self.dictionaries:
+            return np.arange(cells.n_vars)
+        if self.weights == "none":
+            folder, source = absolute(self.dictionaries), f"dictionaries={self.dictionaries}"
+        else:
+            folder = weights.folder(self.weights, store, "geneformer")
+            source = f"the weights {self.weights!r}"
+        found = dictionaries.read(folder).found(cells.var, source=source)
+        return np.flatnonzero(found.tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and dictionaries in a trial's id: their content."""
@@ -182,7 +196,8 @@ class Geneformer:
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x width (geneformer_forward.py:39-51). No mean counts padding, `<cls>` or `<eos>`.
 
-        A cell without a known gene is embedded as one padding token.
+        A cell without a known gene is one padding token (V1) or `<cls>` and `<eos>` (V2); the
+        authors' tokenizer leaves such cells out, and here each cell needs an answer.
         """
         run, known = self.run(cells, ctx)
         ranked = self.ranked(cells, known, run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -13,8 +13,10 @@ from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.external import External, present
 from trainables.genes.coexpression import positions
+from trainables.genes.overlap import BY_SYMBOL, LEAST, Overlap, check_share
 from trainables.genes.panel import Panel
 from trainables.genes.variable import most_variable
+from trainables.identity import NOT_IN_ID
 from trainables.metrics import classification
 from trainables.networks import MADE_BY
 from trainables.protocols import (
@@ -107,6 +109,8 @@ class ScBERT:
 
     prefix_mb: float = 256.0
     """What the frozen blocks say of the cells is kept in the store where it is no larger."""
+    least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
+    """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
 
     published: ClassVar[dict[str, str]] = dict.fromkeys(
         ("panglao", "gene2vec"), f"{CHECKPOINT} and {GENES}"
@@ -116,6 +120,7 @@ class ScBERT:
         "gene2vec": ("gene2vec_16906.npy", "panglao_10000.h5ad"),  # positions, and their genes
     }
     draws: ClassVar = "scbert"
+    attention: ClassVar[str] = "performer"
     card: ClassVar = Card(
         summary="scBERT: a Performer over genes in bins, fine-tuned in its last block",
         species="human",
@@ -131,6 +136,7 @@ class ScBERT:
 
     def __post_init__(self) -> None:
         check_choices("scbert", self, CHOICES)
+        check_share("scbert", self.least_overlap)
         if self.weights == "none" and self.gene2vec and not self.positions:
             raise ValueError(
                 "scbert without weights needs to be told where genes lie: positions=FILE.npy (the"
@@ -171,6 +177,17 @@ class ScBERT:
             Files.find(name, nowhere).panel.aligned(cells)
         if named:
             self.loaded(self.panel(nowhere), nowhere, 0)
+        overlap = Overlap.of(cells, self.gene_columns(cells, nowhere))
+        overlap.refuse("scbert", self.least_overlap, BY_SYMBOL)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that the gene list names; all where the cells bring the list.
+
+        Raises ValueError where none is named.
+        """
+        if not self.source:
+            return np.arange(cells.n_vars)
+        return np.flatnonzero(self.panel(store).aligned(cells).tokens >= 0)
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """Fine-tune, keep the epoch of the best accuracy on `valid`, and name both other parts.
@@ -204,7 +221,10 @@ class ScBERT:
         return Predictions(valid=said[0], test=said[1], notes=notes)
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
-        """cells x dim: the mean of a cell's encodings over all positions."""
+        """cells x dim: the mean of a cell's encodings over all positions.
+
+        A cell without a known gene has bin 0 everywhere, as in the authors' code.
+        """
         return self.start(cells, ctx).embedding(cells)
 
     def pretrain(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Pretrained:

@@ -14,6 +14,9 @@ from scipy.sparse import csr_matrix
 from trainables.checkouts import Checkout
 from trainables.choices import check_choices
 from trainables.external import External, placeholder, present
+from trainables.genes.overlap import BY_SYMBOL, LEAST, Overlap, check_share
+from trainables.genes.summed import summed
+from trainables.genes.vocabulary import Aligned, align
 from trainables.identity import NOT_IN_ID
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store
@@ -48,6 +51,8 @@ class ScFoundation:
     cell's; "a5", 5 more in log10."""
     pool: str = "all"
     """"all": both depth tokens, and the maximum and the mean of the genes, side by side; "max"."""
+    least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
+    """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
 
     published: ClassVar[dict[str, str]] = {"01b-resolution": f"{PAGE}/tree/main/model#inference"}
     files: ClassVar[tuple[str, ...]] = ("models.ckpt",)
@@ -62,6 +67,8 @@ class ScFoundation:
         packages=("torch", "numpy", "einops", "local-attention"),
     )
     frozen: ClassVar[bool] = True
+    precision: ClassVar[str] = "float32"
+    attention: ClassVar[str] = "authors"
     card: ClassVar = Card(
         summary="a transformer of expressed genes, pretrained on 50 million human cells",
         species="human",
@@ -75,6 +82,7 @@ class ScFoundation:
 
     def __post_init__(self) -> None:
         check_choices("scfoundation", self, CHOICES)
+        check_share("scfoundation", self.least_overlap)
         if not re.fullmatch(r"[tfa]\d+(\.\d+)?", self.resolution):
             raise ValueError(
                 f"scfoundation's resolution {self.resolution!r} is no t, f or a with a number"
@@ -93,10 +101,16 @@ class ScFoundation:
         ]
 
     def check(self, cells: Cells) -> None:
-        """Raise, in one sentence, when checkout, interpreter or weights are missing."""
-        folder = self.home.check(self.checkout, self.python)
+        """Raise, in one sentence, for a missing file or too few known genes."""
+        self.home.check(self.checkout, self.python)
         self.file()
-        self.columns(cells, folder)
+        overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
+        overlap.refuse("scfoundation", self.least_overlap, BY_SYMBOL)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that are among the inputs, by symbol; ValueError where none is."""
+        found, _ = self.aligned(cells, self.home.check(self.checkout, self.python))
+        return np.flatnonzero(found.tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and checkout in a trial's id: their content."""
@@ -123,19 +137,24 @@ class ScFoundation:
         A cell with fewer than two counts of known genes has no depth that theirs could take, and
         is embedded as zeros.
         """
+        import torch
+
+        from trainables.networks.precision import refuse_nan
+
         root = self.home.check(self.checkout, self.python)
         state_of(self.file(), self.key)
-        ours, theirs, size = self.columns(cells, root)
-        counts = csr_matrix(cells.layers["counts"])[:, ours]
+        found, size = self.aligned(cells, root)
+        counts = csr_matrix(summed(cells, found.tokens).layers["counts"])[:, found.columns]
         counts.eliminate_zeros()
         deep = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() >= 2)
         if not len(deep):
             raise ValueError("scfoundation needs a cell with two counts of genes that it knows")
         some = counts[deep]
-        arrays = {"counts": some.data, "genes": theirs[some.indices], "starts": some.indptr}
+        arrays = {"counts": some.data, "genes": found.ids[some.indices], "starts": some.indptr}
         job = {"weights": str(self.file()), "genes": size, "key": self.key, "pool": self.pool}
         job["resolution"] = self.resolution
         said = self.home.ask(job, arrays, ctx, self.checkout, self.python)
+        refuse_nan(said, "float32", torch.device(ctx.device), "scfoundation")
         embedding = np.zeros((cells.n_obs, said.shape[1]), dtype=np.float32)
         embedding[deep] = said
         return embedding
@@ -147,20 +166,14 @@ class ScFoundation:
         place = weights.folder(self.weights, Store(Path()), "scfoundation")
         return place / "models.ckpt" if place.is_dir() else place
 
-    def columns(self, cells: Cells, folder: Path) -> tuple[np.ndarray, np.ndarray, int]:
-        """The cells' columns that it knows by symbol, its inputs they go to, and how many it has.
+    def aligned(self, cells: Cells, folder: Path) -> tuple[Aligned, int]:
+        """The inputs that the cells' genes go to, by symbol, and how many inputs there are.
 
-        Raises ValueError where none is known.
+        Raises ValueError where no gene is known.
         """
         genes = pd.read_csv(folder / GENES, sep="\t")["gene_name"]
-        place = {gene: i for i, gene in enumerate(genes)}
-        ours = np.flatnonzero([name in place for name in cells.var_names])
-        if not len(ours):
-            raise ValueError(
-                f"scfoundation knows none of the {cells.n_vars:,} genes (such as"
-                f" {', '.join(cells.var_names[:3])}); name them by symbol"
-            )
-        return ours, np.array([place[name] for name in cells.var_names[ours]]), len(genes)
+        places = {str(gene): i for i, gene in enumerate(genes)}
+        return align(cells.var_names, places, source="scfoundation"), len(genes)
 
 
 def state_of(file: Path, key: str) -> dict[str, Any]:

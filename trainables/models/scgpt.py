@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,9 +12,14 @@ import numpy as np
 from trainables.cells import fit_rows, words
 from trainables.choices import check_choices
 from trainables.external import External, present
+from trainables.genes.names import ids_beside
+from trainables.genes.overlap import BY_SYMBOL, LEAST, Overlap, check_share
+from trainables.genes.summed import summed
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
-from trainables.genes.vocabulary import align, new_vocabulary
+from trainables.genes.vocabulary import Aligned, align, new_vocabulary, read_vocabulary
+from trainables.identity import NOT_IN_ID
+from trainables.networks import MADE_BY
 from trainables.protocols import (
     Card,
     Cells,
@@ -23,6 +29,7 @@ from trainables.protocols import (
     Pretrained,
     Reconstruction,
 )
+from trainables.store import Store
 
 if TYPE_CHECKING:
     from trainables.networks.precision import Precision
@@ -95,6 +102,8 @@ class ScGPT:
     """Of mixed precision where the device is a GPU; a CPU computes in float32."""
     mask_ratios: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Pretraining: the share of values to hide, one of these for each batch."""
+    least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
+    """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
     draws: ClassVar[str] = "scgpt"
     published: ClassVar[dict[str, str]] = {
         "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
@@ -107,6 +116,7 @@ class ScGPT:
         summary="a transformer pretrained on 33 million human cells",
         species="human",
         cpus=2,
+        version=2,
         gpus=1.0,
         memory_gb=8.0,
         parts=True,
@@ -117,6 +127,7 @@ class ScGPT:
 
     def __post_init__(self) -> None:
         check_choices("scgpt", self, CHOICES)
+        check_share("scgpt", self.least_overlap)
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios {self.mask_ratios} must all be above 0 and below 1")
 
@@ -128,11 +139,27 @@ class ScGPT:
         return fates(folder)
 
     def check(self, cells: Cells) -> None:
-        """Raise, in one sentence, when weights or the package are missing, before anything runs."""
+        """Raise, in one sentence, for missing weights or too few known genes, before it runs."""
         from trainables.networks import weights
 
         if self.weights != "none":
             weights.check(self.weights, "scgpt")
+        if not self.weights.startswith(MADE_BY):
+            overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
+            overlap.refuse("scgpt", self.least_overlap, BY_SYMBOL)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that have a token; all where a fresh network takes these genes.
+
+        Raises ValueError where none has one.
+        """
+        from trainables.networks import weights
+
+        if self.weights == "none":
+            return np.arange(cells.n_vars)
+        folder = weights.folder(self.weights, store, "scgpt")
+        found = self.aligned(cells, read_vocabulary(folder / "vocab.json"))
+        return np.flatnonzero(found.tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
         """What stands for the weights in a trial's id: their content."""
@@ -146,10 +173,17 @@ class ScGPT:
 
         return present(weights=weights.external(self.weights, "scgpt"))
 
+    @property
+    def attention(self) -> str:
+        """Attention kernel: that of torch's fused function, or of the authors' network."""
+        return "sdpa" if self.backend == "fast" else "torch.nn.TransformerEncoder"
+
     # ---- capabilities -------------------------------------------------------------------------
 
     def embed(self, cells: Cells, ctx: Context) -> Matrix:
         """cells x width, of length 1: the output at `<cls>` (scgpt_forward.py:815).
+
+        A cell without a known gene is its `<cls>` alone, as the authors' tokenizer has it.
 
         Variable genes are chosen on training rows alone where rows are marked.
         """
@@ -222,7 +256,7 @@ class ScGPT:
 
         known = self.checkpoint(ctx)
         vocabulary = known.vocabulary if known else new_vocabulary(cells.var_names)
-        genes = align(cells.var_names, vocabulary, source=f"the weights {self.weights!r}")
+        genes = self.aligned(cells, vocabulary)
         print(genes.described())
         if known:
             shape = known.architecture(classes=classes, mvc=mvc, dropout=self.dropout)
@@ -235,8 +269,16 @@ class ScGPT:
         if known:
             known.load_into(network)
         n_bins = known.n_bins if known else 51
-        found = (genes.columns, genes.ids, np.asarray(cells.var_names, dtype=str)[genes.columns])
+        found = (genes.columns, genes.ids, genes.names[genes.columns].astype(str), genes.tokens)
         return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
+
+    def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
+        """Genes of the cells and their tokens: by the Ensembl id in a token's name, else by symbol.
+
+        Raises ValueError where no gene has a token.
+        """
+        source = f"the weights {self.weights!r}"
+        return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""
@@ -282,6 +324,7 @@ class ScGPT:
     def zero_shot(self, cells: Cells, ctx: Context, *, mvc: bool) -> tuple[Run, Tokens]:
         """A network and the tokens of its most variable genes (ZS/data.py:161-242)."""
         run = self.run(cells, ctx, mvc=mvc)
+        cells = summed(cells, run.tokens)
         if 0 < self.n_hvg < len(run.columns):
             fitted_on = fit_rows(cells)
             ctx.saw("scgpt variable genes", cells.obs_names[fitted_on])
@@ -290,9 +333,9 @@ class ScGPT:
         return run, self.tokens(cells, run, ctx, self.max_length or ZERO_SHOT)
 
     def tokens(self, cells: Cells, run: Run, ctx: Context, longest: int) -> Tokens:
-        """Cells as the network reads them."""
+        """Cells as the network reads them; columns of one token are added."""
         return tokenized(
-            cells,
+            summed(cells, run.tokens),
             run.columns,
             run.ids,
             run.vocabulary,

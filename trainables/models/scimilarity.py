@@ -10,6 +10,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from trainables.external import External, find, present
+from trainables.genes.overlap import BY_SYMBOL, Overlap
+from trainables.genes.summed import summed
+from trainables.genes.vocabulary import Aligned, align
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.store import Store, digest
 
@@ -34,6 +37,7 @@ class SCimilarity:
     published: ClassVar[dict[str, str]] = {"v1.1": "https://zenodo.org/records/10685499"}
     files: ClassVar[tuple[str, ...]] = ("encoder.ckpt", "gene_order.tsv")
     frozen: ClassVar[bool] = True
+    precision: ClassVar[str] = "float32"
     card: ClassVar = Card(
         summary="a metric-learning encoder of 23 million human cells",
         species="human",
@@ -57,7 +61,12 @@ class SCimilarity:
         from trainables.networks import weights
 
         weights.check(self.weights, "scimilarity")
-        self.columns(cells, self.folder())
+        overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
+        overlap.refuse("scimilarity", 0, BY_SYMBOL)
+
+    def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
+        """Columns of the cells that are among the inputs; ValueError where these are too few."""
+        return np.flatnonzero(self.aligned(cells, self.folder()).tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
         """What stands for the weights in a trial's id: the content of the two files that are read.
@@ -84,23 +93,26 @@ class SCimilarity:
         """
         import torch
 
+        from trainables.networks.precision import refuse_nan
         from trainables.networks.scimilarity import read
 
         folder = self.folder()
         encoder, _, _ = read(folder)
         encoder = encoder.to(ctx.device)
-        ours, theirs = self.columns(cells, folder)
-        counts = csr_matrix(cells.layers["counts"])[:, ours]
+        found = self.aligned(cells, folder)
+        counts = csr_matrix(summed(cells, found.tokens).layers["counts"])[:, found.columns]
         parts = []
         for first in range(0, cells.n_obs, self.batch):
             some = counts[first : first + self.batch].toarray().astype(np.float64)
             sums = some.sum(axis=1, keepdims=True)
             scaled = np.divide(some * 1e4, sums, out=np.zeros_like(some), where=sums > 0)
             rows = torch.zeros(len(some), encoder.genes)
-            rows[:, theirs] = torch.from_numpy(np.log1p(scaled).astype(np.float32))
+            rows[:, found.ids] = torch.from_numpy(np.log1p(scaled).astype(np.float32))
             with torch.inference_mode():
                 parts.append(encoder(rows.to(ctx.device)).cpu().numpy())
-        return np.concatenate(parts)
+        embedding = np.concatenate(parts)
+        refuse_nan(embedding, "float32", torch.device(ctx.device), "scimilarity")
+        return embedding
 
     def folder(self) -> Path:
         """Where the weights are; raises as `networks.weights.folder` does where nothing is."""
@@ -108,22 +120,22 @@ class SCimilarity:
 
         return weights.folder(self.weights, Store(Path()), "scimilarity")
 
-    def columns(self, cells: Cells, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-        """The cells' columns that the encoder knows, and the encoder's inputs they go to.
+    def aligned(self, cells: Cells, folder: Path) -> Aligned:
+        """The encoder's inputs that the cells' genes go to.
 
         Raises ValueError where too few are known.
         """
         from trainables.networks.scimilarity import gene_order
 
-        place = {gene: i for i, gene in enumerate(gene_order(folder))}
-        ours = np.flatnonzero([name in place for name in cells.var_names])
-        if len(ours) < max(self.least_genes, 1):
+        places = {gene: i for i, gene in enumerate(gene_order(folder))}
+        found = align(cells.var_names, places, source="scimilarity")
+        if len(found.columns) < self.least_genes:
             raise ValueError(
-                f"scimilarity knows {len(ours):,} of {cells.n_vars:,} genes (such as"
+                f"scimilarity knows {len(found.columns):,} of {cells.n_vars:,} genes (such as"
                 f" {', '.join(cells.var_names[:3])}) and wants {self.least_genes:,}; name genes by"
                 " symbol, or lower least_genes"
             )
-        return ours, np.array([place[name] for name in cells.var_names[ours]])
+        return found
 
 
 MODEL = SCimilarity

@@ -27,6 +27,7 @@ class SCVI:
     max_epochs: int = 0
     """0 leaves it to scvi-tools: 400, and fewer above 20,000 cells."""
 
+    precision: ClassVar[str] = "float32"
     card: ClassVar = Card(
         summary="scVI, trained on the cells' counts and batches",
         wants="counts",

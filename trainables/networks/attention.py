@@ -14,11 +14,30 @@ import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
+from torch.nn.attention import SDPBackend
 
 from trainables.networks.inference import side_by_side
 
 QUERIES, WEIGHTS = 256, 2**18
 """Queries computed at a time, for as many heads as give about so many weights."""
+
+
+def sdpa_kernels(device: torch.device, precision: str) -> str:
+    """Kernels that torch takes for `scaled_dot_product_attention`, with padding and without.
+
+    As torch itself chooses them for heads of width 64, those of the published weights.
+
+    >>> sdpa_kernels(torch.device("cpu"), "float32")
+    'flash'
+    """
+    x = torch.zeros(1, 1, 8, 64, device=device, dtype=getattr(torch, precision))
+    padding = torch.ones(1, 1, 1, 8, device=device, dtype=torch.bool)
+    inner: Any = torch  # the choice is not part of its public names
+    with torch.no_grad():
+        chosen = {int(inner._fused_sdp_choice(x, x, x, mask)) for mask in (None, padding)}
+    backend: Any = SDPBackend
+    names = (backend(one).name.lower().removesuffix("_attention") for one in chosen)
+    return "+".join(sorted(names))
 
 
 def dropped_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Sequence[int], p: float) -> Tensor:

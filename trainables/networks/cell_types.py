@@ -19,7 +19,7 @@ from trainables.matrices import new_array
 from trainables.networks.generators import seeded
 from trainables.networks.inference import asked
 from trainables.networks.performer import Head, ScBERTNetwork
-from trainables.networks.precision import Precision, autocast, usable
+from trainables.networks.precision import Precision, autocast, refuse_nan, usable
 from trainables.networks.processes import parted
 from trainables.networks.training import Loss
 from trainables.store import Store
@@ -123,15 +123,17 @@ class Trunk:
 
 
 def classify(network: ScBERTNetwork, trunk: Trunk, batch: int, precision: Precision) -> np.ndarray:
-    """The class number of each of a trunk's cells."""
+    """Class number of each of a trunk's cells; ValueError where a score is NaN or infinity."""
     device = network.token_emb.weight.device
     rows = np.arange(trunk.tokens.shape[0])
     said = []
     with torch.no_grad(), autocast(device, precision):
         for start in range(0, len(rows), batch):
             x = network.blocks(trunk(rows[start : start + batch]), trunk.first)
-            said.append(network.to_out(network.norm(x)).argmax(dim=-1).cpu())
-    return torch.cat(said).numpy()
+            said.append(network.to_out(network.norm(x)).float().cpu())
+    scores = torch.cat(said).numpy()
+    refuse_nan(scores, precision, device, "scbert")
+    return scores.argmax(axis=1)
 
 
 def with_head(network: ScBERTNetwork, classes: int, seed: int) -> ScBERTNetwork:

@@ -46,19 +46,24 @@ class Run:
         return cells if self.device.type == "cpu" else self.ctx.parts
 
     def ask(self, cells: Ranked, answer: Callable[..., Tensor]) -> list[np.ndarray]:
-        """For each cell what `answer(network, ids, mask)` says of it, a row a cell, in order."""
+        """For each cell what `answer(network, ids, mask)` says of it, a row a cell, in order.
+
+        Raises ValueError, naming cells and precision, where that is NaN or infinity.
+        """
         self.network.eval()
 
         def some(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             ids, mask = self.put(cells, rows)
             with autocast(self.device, self.precision):
                 said = answer(self.network, ids, mask)
-            return rows, (said.float() if said.is_floating_point() else said).cpu().numpy()
+            wide = said.dtype in (torch.float32, torch.float64)
+            return rows, (said if wide else said.float()).cpu().numpy()
 
         answers: list[np.ndarray] = [np.empty(0)] * len(cells.lengths)
         for rows, said in asked(some, cells.lengths, self.device, self.ctx.cpus, self.ctx.parts):
             for row, one in zip(rows, said, strict=True):
                 answers[row] = one
+        refuse_nan(answers, self.precision, self.device, "geneformer")
         return answers
 
     def put(self, cells: Ranked, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
@@ -97,17 +102,18 @@ class Run:
             return (states * genes[..., None]).sum(dim=1) / genes.sum(dim=1, keepdim=True)
 
         pool = mean if pooling == "mean" else lambda states, mask: states[:, 0]
-        rows = np.stack(self.hidden_states(cells, layer, pool)).astype(np.float32)
-        refuse_nan(rows, self.precision, self.device, "geneformer")
-        return rows
+        return np.stack(self.hidden_states(cells, layer, pool)).astype(np.float32)
 
     def best_tokens(self, cells: Ranked) -> list[np.ndarray]:
         """The likeliest token of each position."""
 
         def best(net: Any, ids: Tensor, mask: Tensor | None) -> Tensor:
-            return net(ids, attention_mask=mask).logits.argmax(-1).int()
+            logits = net(ids, attention_mask=mask).logits
+            # NaN has no likeliest token: it is handed on for `ask` to refuse
+            fault = torch.where(logits.isfinite().all(-1), 0.0, torch.nan)
+            return logits.argmax(-1) + fault.double()
 
-        return self.ask(cells, best)
+        return [one.astype(np.int32) for one in self.ask(cells, best)]
 
     def retold(self, cells: Ranked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The genes' tokens and the likeliest in their places, cells x longest; and lengths."""

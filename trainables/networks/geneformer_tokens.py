@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.genes.dictionaries import Dictionaries
+from trainables.genes.dictionaries import NAMES, Dictionaries
 from trainables.genes.ranks import framed, rank_values, to_rank
+from trainables.genes.summed import summed
 from trainables.protocols import Cells
 
 
@@ -41,11 +42,16 @@ def tokens(
 ) -> Ranked:
     """Cells as the network reads them; says how many genes have a token, and what was dropped.
 
+    Columns of one token are added, as the authors' `sum_ensembl_ids` does.
+
     `values` as in `genes.ranks.to_rank`; a cell has `longest` tokens at most. Raises ValueError,
     naming `source`, where no gene has one.
     """
     found = known.found(cells.var, source=source)
     print(f"geneformer: {found.report}")
+    if not known.mapping and (found.tokens < 0).any():
+        print(f"geneformer: without the file {NAMES['mapping']} retired ids are not mapped")
+    cells = summed(cells, found.tokens)
     specials = 2 if known.version == "v2" else 0
     x, n_counts = to_rank(cells, values)
     most = longest - specials

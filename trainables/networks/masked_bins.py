@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.genes.masking import Masked, masked
 from trainables.networks.performer import ScBERTNetwork
-from trainables.networks.precision import Precision, autocast
+from trainables.networks.precision import Precision, autocast, refuse_nan
 from trainables.networks.processes import parted
 from trainables.networks.training import Loss
 
@@ -53,13 +53,24 @@ def guessed(
     """The hidden bins of all cells, and the network's: the best of all seven tokens.
 
     Only what is hidden is scored, as in the authors' nog2v_explore.ipynb. What is hidden depends
-    on `rng` and the tokens alone, so that every model is asked the same.
+    on `rng` and the tokens alone, so that every model is asked the same. Raises ValueError where
+    a score is NaN or infinity.
     """
     device = network.token_emb.weight.device
     every, given = masked(tokens, rng), []
+    answers: list[np.ndarray] = []
     with torch.no_grad(), autocast(device, precision):
         for start in range(0, tokens.shape[0], batch):
             some = every.part(start, start + batch)
-            said = guesses(network, some).argmax(dim=-1).cpu().numpy()
+            scores = guesses(network, some).float().cpu().numpy()
+            answers += by_cell(scores.sum(axis=1), some)
+            said = scores.argmax(axis=1)
             given.append(said[some.hidden[some.chosen]])
+    refuse_nan(answers, precision, device, "scbert")
     return every.asked(every.hidden), np.concatenate(given)
+
+
+def by_cell(scores: np.ndarray, some: Masked) -> list[np.ndarray]:
+    """Scores of the places that are asked for, parted by cell."""
+    row, _ = some.places(some.chosen)
+    return np.split(scores, np.searchsorted(row, np.arange(1, some.tokens.shape[0])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,15 +21,31 @@ def usable(precision: Precision, device: torch.device) -> Precision:
     return precision
 
 
-def refuse_nan(rows: np.ndarray, precision: Precision, device: torch.device, model: str) -> None:
-    """Raise ValueError where a network answers NaN or infinity for a cell, though its weights are
-    finite. `rows`: cells x anything."""
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(
-            f"{model} gives NaN or infinity for {len(bad):,} of {len(rows):,} cells (the first is"
-            f" number {bad[0]}) in {usable(precision, device)}; try precision='float32'"
-        )
+def refuse_nan(
+    answers: Sequence[np.ndarray] | np.ndarray,
+    precision: Precision,
+    device: torch.device,
+    model: str,
+) -> None:
+    """Raise ValueError where a network answers NaN or infinity, though its weights are finite.
+
+    `answers`: one array a cell, or cells x anything. The message names cells and precision.
+    """
+    if isinstance(answers, np.ndarray):
+        bad = np.flatnonzero(~np.isfinite(answers).all(axis=tuple(range(1, answers.ndim))))
+    else:
+        bad = np.flatnonzero([not np.isfinite(one).all() for one in answers])
+    if not len(bad):
+        return
+    used = usable(precision, device)
+    numbers = ", ".join(map(str, bad[:3])) + (", ..." if len(bad) > 3 else "")
+    way = "try precision='float32'"
+    if used == "float32":
+        way = f"leave these cells out, or get the weights again (gauntlet models fetch {model})"
+    raise ValueError(
+        f"{model} gives NaN or infinity for {len(bad):,} of {len(answers):,} cells (numbers"
+        f" {numbers}) in {used} on {device.type}; {way}"
+    )
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager:

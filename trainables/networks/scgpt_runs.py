@@ -42,6 +42,8 @@ class Run:
     """Columns of the cells; then their tokens and their names."""
     ids: np.ndarray
     genes: np.ndarray
+    tokens: np.ndarray
+    """Token of every column of the cells, -1 where there is none; several may have the same."""
     ctx: Context
     precision: Precision = "float32"
 
@@ -85,6 +87,9 @@ class Run:
                 for row, answer in zip(rows, said[name], strict=True):
                     here = answers[name][starts[row] : starts[row + 1]]
                     here[:] = answer[1 : 1 + len(here)]  # <cls> is first, padding last
+        for values in answers.values():
+            cells = np.split(values, starts[1:-1])
+            refuse_nan(cells, self.precision, device_of(self.network), "scgpt")
         return answers
 
     def hidden(self, tokens: Tokens, names: object, ratio: float) -> tuple[np.ndarray, ...]:
