@@ -42,12 +42,18 @@ def test_pretraining_guesses_better_than_any_one_bin(pretrained):
     assert metrics["n_train"] == len(saw["scbert pretraining"]) == 490
 
 
-def test_the_most_common_bin_is_asked_the_same(pretrained):
+def test_both_floors_are_asked_the_same(pretrained):
     ctx, metrics, *_ = pretrained
-    floor, *_ = run(ctx, "pretraining", model="most_common_bin", n_genes=100)
-    assert floor["test/constant"] == metrics["test/constant"]  # the same bins were masked
-    assert floor["test/accuracy"] <= floor["test/constant"]
-    assert floor["test/macro_recall"] == pytest.approx(1 / 5)
+    own, *_ = run(ctx, "pretraining", model="most_common_bin", n_genes=100)
+    overall, *_ = run(ctx, "pretraining", model="most_common_bin_overall", n_genes=100)
+    for floor in (own, overall):  # the same bins were masked
+        assert floor["test/constant"] == metrics["test/constant"]
+        assert floor["test/cell_constant"] == metrics["test/cell_constant"]
+    assert own["test/accuracy"] == own["test/cell_constant"]
+    assert own["test/modal_cells"] == own["test/modal_answers"] == 1
+    assert overall["test/accuracy"] <= overall["test/constant"] < own["test/accuracy"]
+    assert overall["test/macro_recall"] == pytest.approx(1 / 5)
+    assert 0 < overall["test/modal_cells"] < 1
 
 
 def test_weights_are_kept_in_the_authors_layout(pretrained):

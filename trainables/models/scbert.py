@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -218,10 +218,10 @@ class ScBERT:
         run = self.start(train, ctx)
         taught, shown, hidden = (run.tokens(part) for part in (train, valid, test))
         run.pretrain(taught, shown, *self.schedule(""))
-        asked, given = run.guessed(hidden, "test")
+        answers = run.guessed(hidden, "test")
         folder = ctx.scratch / "weights"
         made = keep(run.network, run.panel, self.epochs, folder) if self.epochs else None
-        return Pretrained(weights=made, asked=asked, given=given)
+        return replace(answers, weights=made)
 
     # ---- what these share ---------------------------------------------------------------------
 

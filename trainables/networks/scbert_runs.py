@@ -17,7 +17,7 @@ from trainables.networks.precision import Precision, refuse_nan
 from trainables.networks.processes import group
 from trainables.networks.rates import Rate
 from trainables.networks.training import Loss, Plan, Progress, Training, trainable
-from trainables.protocols import Cells, Context, Metrics
+from trainables.protocols import Cells, Context, Metrics, Pretrained
 from trainables.seeds import stream
 
 
@@ -92,7 +92,7 @@ class Run:
 
     # ---- hidden bins --------------------------------------------------------------------------
 
-    def guessed(self, tokens: sparse.csr_matrix, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def guessed(self, tokens: sparse.csr_matrix, part: str) -> Pretrained:
         """Hidden bins, and the network's: one cell at a time where a cell's output depends on its
         batch, as in the authors' notebook."""
         rng = stream(self.ctx.seed, f"mask {part}")
@@ -108,8 +108,8 @@ class Run:
         loss = masked_bins.hidden_loss(self.network, train, *how)
 
         def evaluate() -> Metrics:
-            asked, given = self.guessed(valid, "valid")
-            return {"valid/accuracy": float((asked == given).mean())}
+            answers = self.guessed(valid, "valid")
+            return {"valid/accuracy": float((answers.asked == answers.given).mean())}
 
         return self.trained(loss, train.shape[0], plan, rate, evaluate)
 
