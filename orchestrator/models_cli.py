@@ -107,6 +107,7 @@ def published(model: str, variant: str | None) -> Any:
     files = cls.files[chosen] if isinstance(cls.files, dict) else cls.files
     hub = getattr(cls, "hub", "")
     urls = {name: at_hub(hub, path) for name, path in files.items()} if hub else {}
+    urls |= getattr(cls, "urls", {}).get(chosen, {})
     return PublishedWeights(model, chosen, cls.published[chosen], tuple(files), urls)
 
 

@@ -12,15 +12,21 @@ BASELINES = {"hvg": {}, "scvi": {}}
 
 # variable genes as the authors choose them for counts
 CHOICE = {"hvg_flavor": "seurat_v3"}
-EMBEDDER_CHOICE = {f"embedder.{key}": value for key, value in CHOICE.items()}
-
 
 GENEFORMER = {"geneformer+cached": {"embedder.weights": "v1-10m"}}  # the six layers of the paper
 
 
-def embedding(weights):
+RANDOM = {"weights": "none", "vocabulary": "human"}  # the authors' network, without its weights
+
+
+def within(params):
+    """The same hyperparameters, of the embedder that a wrapper has."""
+    return {f"embedder.{key}": value for key, value in params.items()}
+
+
+def embedding(**params):
     """An arm of scGPT that embeds once for all tasks."""
-    return {"embedder.weights": weights, **EMBEDDER_CHOICE}
+    return within({**params, **CHOICE})
 
 
 # ---- small: pretrained on the unlabelled training cells ------------------------------------------
@@ -30,7 +36,7 @@ OWN = pretrained("scgpt", weights="none", epochs=8, lr=3e-3, batch=16, max_lengt
 FRESH = {"weights": "none", **SHAPE}
 SMALL_EMBEDDERS = {
     "scgpt+cached": {"embedder.weights": OWN},
-    "scgpt+cached/random": {f"embedder.{key}": value for key, value in FRESH.items()},
+    "scgpt+cached/random": within(FRESH),
 }
 RANKS = {**SHAPE, "max_length": 256}
 GENEFORMER_OWN = pretrained(
@@ -39,9 +45,7 @@ GENEFORMER_OWN = pretrained(
 GENEFORMER_FRESH = {"weights": "none", **RANKS}
 SMALL_GENEFORMERS = {
     "geneformer+cached": {"embedder.weights": GENEFORMER_OWN},
-    "geneformer+cached/random": {
-        f"embedder.{key}": value for key, value in GENEFORMER_FRESH.items()
-    },
+    "geneformer+cached/random": within(GENEFORMER_FRESH),
 }
 SMALL_BASELINES = {
     "hvg": {},

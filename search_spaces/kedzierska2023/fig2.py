@@ -32,7 +32,7 @@ SWEEP = Sweep(
     task="clustering",
     datasets=DATASETS,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
     analysis=[
         Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
         for model in ("scgpt", "geneformer")

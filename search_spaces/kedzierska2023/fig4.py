@@ -27,6 +27,6 @@ SWEEP = Sweep(
     task_params={"umap": True},
     datasets=["pancreas_scib"],
     seeds=[0],
-    models={"pca": {}, **BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={"pca": {}, **BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
     small=SMALL,
 )

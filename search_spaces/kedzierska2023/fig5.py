@@ -32,7 +32,7 @@ SWEEP = Sweep(
     task="integration",
     datasets=SEVERAL_BATCHES,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
     analysis=[
         Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
         for model in ("scgpt", "geneformer")

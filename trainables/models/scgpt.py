@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,10 +24,21 @@ from trainables.protocols import (
     Pretrained,
     Reconstruction,
 )
+from trainables.scgpt_files import (
+    FILES,
+    PUBLISHED,
+    URLS,
+    VOCABULARY,
+    vocabulary,
+    vocabulary_external,
+    vocabulary_identity,
+    vocabulary_row,
+)
 
 if TYPE_CHECKING:
     from trainables.networks.precision import Precision
     from trainables.networks.rates import Rate
+    from trainables.networks.scgpt import Architecture
     from trainables.networks.scgpt_checkpoint import Checkpoint
     from trainables.networks.scgpt_runs import Run
     from trainables.networks.training import Plan
@@ -42,7 +54,6 @@ CHOICES = {
 }
 SHAPE = {"layers": "nlayers", "width": "embsize", "heads": "nheads", "hidden": "d_hid"}
 """Our fields, as `args.json` names them."""
-DRIVE = "https://drive.google.com/drive/folders"
 FINE_TUNING, ZERO_SHOT, PRETRAINING = 3001, 1200, 1200
 """The authors' most tokens of a cell, `<cls>` included."""
 
@@ -57,7 +68,10 @@ class ScGPT:
 
     weights: str = "human"
     """"human", "blood", "kidney" (gauntlet models fetch scgpt), a folder, "trial:<id>", or "none":
-    a fresh network whose vocabulary is the cells' own genes."""
+    a fresh network."""
+    vocabulary: str = ""
+    """A fresh network's tokens: "human" (the authors', 60,697), "vocabulary" (the same from their
+    repository), a `vocab.json` or its folder; "" takes the genes of the cells."""
     backend: str = "fast"
     """"fast", our network, or "authors", that of the `scgpt` package (an extra): equal outputs."""
     layers: int = 12
@@ -96,16 +110,13 @@ class ScGPT:
     mask_ratios: tuple[float, ...] = (0.25, 0.5, 0.75)
     """Pretraining: the share of values to hide, one of these for each batch."""
     draws: ClassVar[str] = "scgpt"
-    published: ClassVar[dict[str, str]] = {
-        "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
-        "blood": f"{DRIVE}/1kkug5C7NjvXIwQGGaGoqXTk_Lb_pDrBU",
-        "kidney": f"{DRIVE}/1S-1AR65DF120kNFpEbWCvRHPhpkGK3kK",
-    }
-    """Variants, and where scGPT's README links to them."""
-    files: ClassVar[tuple[str, ...]] = ("best_model.pt", "args.json", "vocab.json")
+    published: ClassVar[dict[str, str]] = PUBLISHED
+    files: ClassVar[dict[str, tuple[str, ...]]] = FILES
+    urls: ClassVar[dict[str, dict[str, str]]] = URLS
     card: ClassVar = Card(
         summary="a transformer pretrained on 33 million human cells",
         species="human",
+        version=2,
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,
@@ -119,12 +130,19 @@ class ScGPT:
         check_choices("scgpt", self, CHOICES)
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios {self.mask_ratios} must all be above 0 and below 1")
+        if self.vocabulary and self.weights != "none":
+            raise ValueError(
+                f"scgpt's weights {self.weights!r} bring their own vocabulary: leave vocabulary"
+                " out, or set weights='none'"
+            )
 
     @staticmethod
     def examine(folder: Path) -> list[dict[str, str]]:
         """What becomes of each key of a folder of weights; ValueError where one fits nowhere."""
         from trainables.networks.scgpt_checkpoint import fates
 
+        if [path.name for path in folder.iterdir()] == [VOCABULARY]:
+            return [vocabulary_row(folder)]
         return fates(folder)
 
     def check(self, cells: Cells) -> None:
@@ -133,18 +151,26 @@ class ScGPT:
 
         if self.weights != "none":
             weights.check(self.weights, "scgpt")
+        if self.vocabulary:
+            self.own_vocabulary(cells)
 
     def identity(self) -> dict[str, Any]:
-        """What stands for the weights in a trial's id: their content."""
+        """What stands for weights and vocabulary in a trial's id: their content."""
         from trainables.networks import weights
 
-        return {"weights": weights.identity(self.weights, "scgpt")}
+        known = {"weights": weights.identity(self.weights, "scgpt")}
+        if self.vocabulary:
+            known["vocabulary"] = vocabulary_identity(self.vocabulary)
+        return known
 
     def external(self) -> dict[str, External]:
-        """The weights' files."""
+        """The files of the weights, and of a fresh network's vocabulary."""
         from trainables.networks import weights
 
-        return present(weights=weights.external(self.weights, "scgpt"))
+        return present(
+            weights=weights.external(self.weights, "scgpt"),
+            vocabulary=vocabulary_external(self.vocabulary),
+        )
 
     # ---- capabilities -------------------------------------------------------------------------
 
@@ -216,27 +242,41 @@ class ScGPT:
     def run(self, cells: Cells, ctx: Context, *, classes: int = 1, mvc: bool) -> Run:
         """A network with its vocabulary and the columns of `cells` that are in it."""
         from trainables.networks.generators import seeded
-        from trainables.networks.scgpt import Architecture
         from trainables.networks.scgpt_checkpoint import build
         from trainables.networks.scgpt_runs import Run
 
         known = self.checkpoint(ctx)
-        vocabulary = known.vocabulary if known else new_vocabulary(cells.var_names)
-        genes = align(cells.var_names, vocabulary, source=f"the weights {self.weights!r}")
+        tokens = known.vocabulary if known else self.own_vocabulary(cells)
+        named = (
+            f"vocabulary {self.vocabulary!r}" if self.vocabulary else f"weights {self.weights!r}"
+        )
+        genes = align(cells.var_names, tokens, source=f"the {named}")
         print(genes.described())
         if known:
             shape = known.architecture(classes=classes, mvc=mvc, dropout=self.dropout)
         else:
-            own = {name: getattr(self, name) for name in (*SHAPE, "dropout")}
-            tokens, pad = len(vocabulary), vocabulary["<pad>"]
-            shape = Architecture(tokens=tokens, pad=pad, classes=classes, mvc=mvc, **own)
+            shape = self.architecture(tokens, classes=classes, mvc=mvc)
         with seeded(ctx.seed, "init"):
             network = build(shape, self.backend)
         if known:
             known.load_into(network)
         n_bins = known.n_bins if known else 51
         found = (genes.columns, genes.ids, np.asarray(cells.var_names, dtype=str)[genes.columns])
-        return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
+        return Run(network.to(ctx.device), tokens, n_bins, *found, ctx, self.precision)
+
+    def own_vocabulary(self, cells: Cells) -> dict[str, int]:
+        """Token to number, of a fresh network; raises as `scgpt_files.vocabulary` does."""
+        return vocabulary(self.vocabulary) if self.vocabulary else new_vocabulary(cells.var_names)
+
+    def architecture(
+        self, tokens: Mapping[str, int], *, classes: int = 1, mvc: bool
+    ) -> Architecture:
+        """The shape of a fresh network with this vocabulary."""
+        from trainables.networks.scgpt import Architecture
+
+        own = {name: getattr(self, name) for name in (*SHAPE, "dropout")}
+        ends = {"tokens": len(tokens), "pad": tokens["<pad>"]}
+        return Architecture(**ends, classes=classes, mvc=mvc, **own)
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""
