@@ -11,18 +11,19 @@ from trainables.protocols import Unavailable
 DRIVE = "https://drive.google.com/drive/folders"
 REPOSITORY = "https://github.com/bowang-lab/scGPT/raw/cebd6fae655b9c585a4807daa3ac31bb764f06b4"
 VOCABULARY = "vocab.json"
+TOKENS = f"{REPOSITORY}/scgpt/tokenizer/default_census_vocab.json"
 PUBLISHED = {
     "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
     "blood": f"{DRIVE}/1kkug5C7NjvXIwQGGaGoqXTk_Lb_pDrBU",
     "kidney": f"{DRIVE}/1S-1AR65DF120kNFpEbWCvRHPhpkGK3kK",
-    "vocabulary": REPOSITORY,
+    "vocabulary": f"{TOKENS} (save it as {VOCABULARY})",
 }
 """Variants, and where scGPT's README links to them; "vocabulary" is the list of genes alone."""
 FILES = {
     **dict.fromkeys(("human", "blood", "kidney"), ("best_model.pt", "args.json", VOCABULARY)),
     "vocabulary": (VOCABULARY,),
 }
-URLS = {"vocabulary": {VOCABULARY: f"{REPOSITORY}/scgpt/tokenizer/default_census_vocab.json"}}
+URLS = {"vocabulary": {VOCABULARY: TOKENS}}
 
 
 def vocabulary_file(named: str) -> Path:

@@ -1,5 +1,7 @@
 """What the scBERT sweeps share: the paper's settings, and a size for two cores and minutes."""
 
+from orchestrator.fidelity import Variant
+from search_spaces.boiarsky2023._differences import OWN
 from search_spaces.spaces import pretrained
 
 # dist_finetune.py and its command line in the authors' README
@@ -10,7 +12,11 @@ FINE_TUNED = {
     "redraw": 1000,
     "class_weights": "paper",
     "precision": "float32",
+    "report_batch": 64,  # collate_final_results_finetune.ipynb, cell 7
 }
+# collate_final_results_finetune.ipynb, cells 3 to 5; 2021 is twice among the first list's ten
+FINE_TUNED_SEEDS = (1000, 2000, 3000, 4000, 2021, 2022, 2023, 0, 4042)
+ABLATION_SEEDS = (1000, 2000, 3000, 4000, 0, 5000, 10000, 2021, 2022, 2023)
 # dist_pretrain.py; 17 epochs and batches of 8 from the text. The authors pretrained once
 PRETRAINED = {
     "epochs": 17,
@@ -37,7 +43,10 @@ def own_panglao(**params):
 
 
 FULL = {"weights": "panglao", **FINE_TUNED}
-NO_PRETRAINING = {"weights": "none", "positions": "panglao", **FINE_TUNED}  # gene2vec stays
+OWN_FULL = {"weights": own_panglao(positions="gene2vec"), **FINE_TUNED}
+NO_PRETRAINING = {"weights": "none", "positions": "gene2vec", **FINE_TUNED}  # gene2vec stays
+BLOOD_VARIANTS = {OWN: Variant("scbert", OWN_FULL)}
+LOGREG = {"C": 0.1, "logarithm": "log2"}
 NO_GENE2VEC = {
     "weights": own_panglao(gene2vec=False),
     "gene2vec": False,

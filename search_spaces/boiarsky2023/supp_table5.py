@@ -6,6 +6,7 @@ may measure a failure to train: `scgpt/scratch.lr=...` tries other learning rate
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._differences import FROZEN, SCGPT
 from search_spaces.boiarsky2023._scgpt import (
     DATASETS,
     OWN,
@@ -52,5 +53,6 @@ SWEEP = Sweep(
         "logreg": {},
     },
     analysis=ANALYSIS,
+    differences=[*SCGPT, *FROZEN],
     small=SMALL,
 )

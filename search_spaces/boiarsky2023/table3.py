@@ -6,7 +6,15 @@ bin for all cells. Section 3.4's claim, that without gene2vec 99.8 % of the cell
 commonest bin for all masked genes, is `test/modal_cells`.
 """
 
+from orchestrator.fidelity import Variant
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._differences import (
+    MASKED,
+    PRETRAINING,
+    PUBLISHED,
+    STARTED_FROM_OWN,
+    WITHOUT_GENE2VEC,
+)
 from search_spaces.boiarsky2023._scbert import (
     FIVE_PERCENT,
     GENES,
@@ -55,5 +63,7 @@ SWEEP = Sweep(
         "most_common_bin_overall": {},
     },
     analysis=ANALYSIS,
+    differences=[STARTED_FROM_OWN, *PRETRAINING, *WITHOUT_GENE2VEC, *MASKED],
+    variants={PUBLISHED: Variant("scbert", {"weights": "panglao", **ASKED})},
     small=SMALL,
 )

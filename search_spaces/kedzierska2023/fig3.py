@@ -4,7 +4,9 @@
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._differences import CLUSTERS, ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
+    CELLS,
     DATASETS,
     RANDOM,
     SEEDS,
@@ -24,6 +26,7 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Does pretraining, and on what, make scGPT's embedding any better?",
     task="clustering",
+    task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
     models={
@@ -34,5 +37,6 @@ SWEEP = Sweep(
         Comparison(f"scgpt+cached/{name}", "scgpt+cached/random", metric="avg_bio", margin=0.02)
         for name in ARMS
     ],
+    differences=[*ZERO_SHOT, *CLUSTERS],
     small=SMALL,
 )

@@ -5,7 +5,9 @@ The paper's average is one number for all genes ("scgpt+average/one"); each gene
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._differences import AVERAGES, FILTERS, LIBRARIES, RUNS, VALUES
 from search_spaces.kedzierska2023._shared import (
+    CELLS,
     CHOICE,
     DATASETS,
     FRESH,
@@ -41,6 +43,7 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Does scGPT give bins back better than an average does?",
     task="reconstruction",
+    task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
     models={
@@ -61,5 +64,6 @@ SWEEP = Sweep(
         for decoder in ("gep", "gepc")
         for other in ("scgpt+average", "scgpt+average/one")
     ],
+    differences=[*RUNS, *FILTERS, *VALUES, *LIBRARIES, *AVERAGES],
     small=SMALL,
 )

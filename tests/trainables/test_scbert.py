@@ -104,6 +104,15 @@ def test_the_papers_choices_run_and_differ(pretrained, change):
     assert run(ctx, **base, **change)[1] == one  # and the same again
 
 
+def test_the_report_asks_cells_in_another_order_and_gives_each_its_own_answer(pretrained):
+    ctx, _, _, _, trial = pretrained
+    base = {"weights": f"trial:{trial.id}", **QUICK}
+    usual, drawn = run(ctx, **base)[0], run(ctx, **base, report_batch=64)[0]
+    assert drawn == usual  # an output is of its cell alone
+    paper = {**base, "stabiliser": "paper", "report_batch": 64}
+    assert run(ctx, **paper)[0] == run(ctx, **paper)[0]
+
+
 def test_under_the_papers_protocol_the_choice_on_reported_cells_is_stamped(pretrained):
     ctx, _, _, _, pretraining = pretrained
     metrics, _, saw, trial = run(

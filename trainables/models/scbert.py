@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -15,6 +15,7 @@ from trainables.external import External, present
 from trainables.genes.coexpression import positions
 from trainables.genes.panel import Panel
 from trainables.genes.variable import most_variable
+from trainables.identity import LATER
 from trainables.metrics import classification
 from trainables.networks import MADE_BY
 from trainables.protocols import (
@@ -98,6 +99,10 @@ class ScBERT:
     redraw: int = 0
     """Random features are drawn anew every so many passes, in frozen blocks too; the paper's 1000.
     0 keeps those of the weights, and the frozen blocks then say the same in every epoch."""
+
+    report_batch: int = field(default=0, metadata=LATER)
+    """Cells of a forward pass where the kept epoch names the reported cells; the paper's 64. Cells
+    are then asked in an order that the seed draws, also after each epoch. 0: `batch`, in order."""
 
     dim: int = 200
     depth: int = 6
@@ -188,9 +193,10 @@ class ScBERT:
         trunks = run.trunks((train, valid, test), len(names), cast(Any, self.trained))
         run.keep(trunks[:2], self.prefix_mb)
         truth = words(valid, "cell_type")
+        after, at_end = ("order after epochs", "order of report") if self.report_batch else ("", "")
 
         def evaluate() -> Metrics:
-            said = names[run.classified(trunks[1])]
+            said = names[run.classified(trunks[1], drawn_for=after)]
             scores = classification.counted(truth, said).scores(np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
@@ -199,7 +205,7 @@ class ScBERT:
             run.network, trunks[0], y, weight, self.redraw, ctx.seed, ctx.parts
         )
         done = run.trained(loss, train.n_obs, *self.schedule("valid/accuracy"), evaluate)
-        said = [names[run.classified(trunk)] for trunk in trunks[1:]]
+        said = [names[run.classified(trunk, self.report_batch, at_end)] for trunk in trunks[1:]]
         notes = {"epoch": float(done.best_epoch), "genes_absent": float(run.panel.absent(train))}
         return Predictions(valid=said[0], test=said[1], notes=notes)
 

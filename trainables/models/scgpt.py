@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from trainables.external import External, present
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
 from trainables.genes.vocabulary import align, new_vocabulary
+from trainables.identity import LATER
 from trainables.protocols import (
     Card,
     Cells,
@@ -69,7 +70,7 @@ class ScGPT:
     weights: str = "human"
     """"human", "blood", "kidney" (gauntlet models fetch scgpt), a folder, "trial:<id>", or "none":
     a fresh network."""
-    vocabulary: str = ""
+    vocabulary: str = field(default="", metadata=LATER)
     """A fresh network's tokens: "human" (the authors', 60,697), "vocabulary" (the same from their
     repository), a `vocab.json` or its folder; "" takes the genes of the cells."""
     backend: str = "fast"
@@ -116,7 +117,6 @@ class ScGPT:
     card: ClassVar = Card(
         summary="a transformer pretrained on 33 million human cells",
         species="human",
-        version=2,
         cpus=2,
         gpus=1.0,
         memory_gb=8.0,

@@ -86,9 +86,17 @@ class Run:
                 if trunk.frozen and trunk.first:
                     trunk.keep(self.ctx.store)
 
-    def classified(self, trunk: Trunk) -> np.ndarray:
-        """The class number of each of a trunk's cells."""
-        return classify(self.network, trunk, self.at_once, self.precision)
+    def classified(self, trunk: Trunk, batch: int = 0, drawn_for: str = "") -> np.ndarray:
+        """The class number of each of a trunk's cells.
+
+        `batch`: cells of a forward pass; 0 is that of training. `drawn_for`: purpose by which the
+        seed draws an order of the cells; "" takes them one after another.
+        """
+        order = None
+        if drawn_for:
+            order = stream(self.ctx.seed, drawn_for).permutation(trunk.tokens.shape[0])
+        at_once = max(1, batch // self.ctx.parts) if batch else self.at_once
+        return classify(self.network, trunk, at_once, self.precision, order)
 
     # ---- hidden bins --------------------------------------------------------------------------
 
