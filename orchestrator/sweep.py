@@ -264,9 +264,13 @@ class Sweep:
         return sweep
 
     def on(self, cells: Dataset, name: str) -> Sweep:
-        """This sweep and its small variant on other cells, under another name."""
+        """This sweep and its small variant on other cells, under another name.
+
+        On other cells a paper has nothing to differ from.
+        """
         small = self.small and dataclasses.replace(self.small, datasets=[cells])
-        return dataclasses.replace(self, datasets=[cells], small=small, name=name)
+        own = {"datasets": [cells], "small": small, "name": name, "differences": ()}
+        return dataclasses.replace(self, **own)
 
     def scaled(self, scale: str) -> Sweep:
         """The "small" variant, under a name of its own, or the "paper"'s, which is this.

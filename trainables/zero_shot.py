@@ -22,7 +22,7 @@ def chosen(cells: Cells, min_genes: int, without: Sequence[str] | str) -> Cells:
     """
     kept = np.ones(cells.n_obs, dtype=bool)
     if min_genes:
-        values = cells.layers.get("counts", cells.X)
+        values: Any = cells.layers.get("counts", cells.X)
         kept &= np.asarray((values > 0).sum(axis=1)).ravel() >= min_genes
     without = [without] if isinstance(without, str) else without
     if without:

@@ -45,7 +45,7 @@ ROWS = [
     Difference(
         "seeds of scBERT with all labels",
         "1000, 2000, 3000, 4000, 2021, 2022, 2023, and three few-shot runs: 0, 2021 again, 4042",
-        "these but for the second 2021: nine runs",
+        "these, with 5000 in the place of the second 2021",
     ),
     Difference(
         "repetitions of logistic regression",

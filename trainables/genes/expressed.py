@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -17,7 +19,7 @@ def expressed_in(cells: Cells, min_cells: int) -> np.ndarray:
     """
     if not min_cells:
         return np.arange(cells.n_vars)
-    values = cells.layers.get("counts", cells.X)
+    values: Any = cells.layers.get("counts", cells.X)
     rows = fit_rows(cells)
     seen = values if len(rows) == cells.n_obs else values[rows]
     columns = np.flatnonzero(np.asarray((seen > 0).sum(axis=0)).ravel() >= min_cells)
