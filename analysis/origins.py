@@ -9,8 +9,6 @@ import pandas as pd
 
 Origins = Mapping[str, Mapping[str, Any]]
 """Origin of each arm's weights, as a manifest has them (see `orchestrator.fidelity.Origin`)."""
-ABLATED = ("gene2vec", "positions")
-"""Hyperparameters of a pretraining that a comparison may be about."""
 
 
 def noted(rows: pd.DataFrame, origins: Origins | None) -> pd.DataFrame:
@@ -43,6 +41,5 @@ def unequal(a: str, b: str, origins: Origins) -> str:
 
 
 def conditions(origin: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What of a pretraining two arms must share for a fair comparison."""
-    params = {k: v for k, v in (origin.get("params") or {}).items() if k not in ABLATED}
-    return origin.get("dataset"), origin.get("seed"), params
+    """What two pretrainings must share for a fair comparison: cells, and passes over them."""
+    return origin.get("dataset"), (origin.get("params") or {}).get("epochs")

@@ -73,11 +73,25 @@ def sample(n_cells: int, most: int, ctx: Context) -> np.ndarray:
     return np.sort(drawn)
 
 
-def described(backend: str, most: int, cells: Cells | None, how: str = "") -> str:
-    """The protocol in words, for tables."""
-    taken = "all cells"
+def all_cells(min_genes: int, without: Sequence[str] | str) -> str:
+    """Which cells `chosen` takes, in words.
+
+    >>> all_cells(10, ("donor 1",))
+    'all cells with 10 genes or more, without batch donor 1'
+    """
+    without = [without] if isinstance(without, str) else list(without)
+    genes = f" with {min_genes} genes or more" if min_genes else ""
+    kind = "batch" if len(without) == 1 else "batches"
+    return f"all cells{genes}" + (f", without {kind} {', '.join(without)}" if without else "")
+
+
+def described(
+    backend: str, most: int, cells: Cells | None, how: str = "", taken: str = "all cells"
+) -> str:
+    """The protocol in words, for tables; `taken` says which cells are embedded."""
     if cells is not None and cells.n_obs > most:
-        taken = f"{most:,} of {cells.n_obs:,} cells drawn by the seed"
+        among = "" if taken == "all cells" else f" from {taken}"
+        taken = f"{most:,} of {cells.n_obs:,} cells drawn by the seed{among}"
     return ", ".join(filter(None, ("zero-shot", taken, provenance(backend), how)))
 
 

@@ -14,7 +14,7 @@ FINE_TUNED = {
     "precision": "float32",
     "report_batch": 64,  # collate_final_results_finetune.ipynb, cell 7
 }
-# collate_final_results_finetune.ipynb, cells 3 to 5; in the first list 5000 stands for a second 2021
+# collate_final_results_finetune.ipynb, cells 3 to 5; the first list has 5000 for a second 2021
 FINE_TUNED_SEEDS = (1000, 2000, 3000, 4000, 2021, 2022, 2023, 0, 4042, 5000)
 ABLATION_SEEDS = (1000, 2000, 3000, 4000, 0, 5000, 10000, 2021, 2022, 2023)
 # dist_pretrain.py; 17 epochs and batches of 8 from the text. The authors pretrained once

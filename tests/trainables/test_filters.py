@@ -96,6 +96,14 @@ def test_cells_are_left_out_for_every_model_alike(task, cells, ctx):
     assert list(found.values()) == [220, expected, 240]
 
 
+def test_what_is_left_out_is_said_with_the_protocol(cells):
+    for task in (Clustering, Integration, GivingBack):
+        assert "zero-shot, all cells" in task().described(cells)
+        said = task(min_genes=10).described(cells)
+        assert "all cells with 10 genes or more" in said
+    assert "without batch batch 1" in Clustering(without=("batch 1",)).described(cells)
+
+
 def test_what_cannot_be_left_out_is_refused(cells):
     with pytest.raises(ValueError, match="batches are: batch 0, batch 1"):
         Clustering(without=("smartseq2",)).check(cells)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from orchestrator.known_sweeps import find_sweep
+from orchestrator.models_cli import examined, published
 from trainables import catalog
 from trainables.cells import open_cells, prepare, rows
 from trainables.networks import weights
@@ -276,6 +277,18 @@ def test_a_vocabulary_travels_with_its_trial_and_decides_its_id(human_vocabulary
     assert trial(copy).id == located.id
     copy.write_text(json.dumps({"ONE": 0}))
     assert trial(copy).id != located.id
+
+
+def test_the_vocabulary_alone_can_be_taken_and_checked(human_vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path / "weights"))
+    known = published("scgpt", "vocabulary")
+    assert known.urls["vocab.json"].endswith("/scgpt/tokenizer/default_census_vocab.json")
+    known.take([human_vocabulary])
+    assert not known.missing()
+    (row,) = examined("scgpt")(known.folder)
+    assert row["shape"] == "(60,697 tokens)"
+    model = catalog.model("scgpt", {**FRESH, "vocabulary": "vocabulary"})
+    assert len(model.own_vocabulary(None)) == 60_697
 
 
 def test_a_vocabulary_that_cannot_be_had_is_asked_for(everyone, tmp_path, monkeypatch):

@@ -67,7 +67,9 @@ class Clustering:
         how = f"{self.resolution} {self.clusters_by()}"
         if self.n_components:
             how += f", {self.n_components} principal components"
-        return zero_shot.described(self.backend, self.max_cells, cells, how)
+        cells = cells if cells is None else self.chosen(cells)
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return zero_shot.described(self.backend, self.max_cells, cells, how, taken)
 
     def clusters_by(self) -> str:
         """The algorithm's name."""

@@ -63,7 +63,9 @@ class Integration:
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, and whose definitions."""
         how = f"{self.n_components} principal components" if self.n_components else ""
-        return zero_shot.described(self.backend, self.max_cells, cells, how)
+        cells = cells if cells is None else self.chosen(cells)
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return zero_shot.described(self.backend, self.max_cells, cells, how, taken)
 
     by_batch: ClassVar[bool] = False
 

@@ -64,7 +64,8 @@ class GivingBack:
 
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, in words."""
-        return "zero-shot, all cells, nothing masked"
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return f"zero-shot, {taken}, nothing masked"
 
     by_batch: ClassVar[bool] = False
 
