@@ -18,7 +18,7 @@ class Difference:
     item: str
     paper: str
     """Choice of the authors, in words."""
-    here: str
+    sweep: str
     """Choice of the sweep, in words."""
     instead: str = ""
     """Change of the sweep that asks for the paper's way, such as "arms=NAME"; "" for none."""
@@ -34,10 +34,10 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """Value of a task's parameter that nobody but the user can know."""
 
-    question: str
+    words: str
     """What to give, and how; the plan is refused with these words until it is given."""
 
 
@@ -47,9 +47,9 @@ class Origin:
 
     made: str
     """"published" (by the authors of a model), "file" (of the user), "here" (by a trial of this
-    sweep), or "none" (a fresh network)."""
+    sweep), "trial" (of another sweep), or "none" (a fresh network)."""
     name: str = ""
-    """Name of published weights, or path of a file."""
+    """Name of published weights, path of a file, or "trial:<id>"."""
     dataset: str = ""
     """Data set of the pretraining here; "" is the data set of the trial itself."""
     seed: int | None = None
@@ -63,47 +63,51 @@ class Origin:
             epochs = (self.params or {}).get("epochs")
             facts = [self.dataset or "the trial's cells", f"{epochs} epochs" * bool(epochs)]
             return f"pretraining here ({', '.join(filter(None, facts))})"
-        kinds = {"none": "fresh network", "file": "file", "published": "published weights"}
+        kinds = {"none": "fresh network", "published": "published weights"}
+        kinds |= {"file": "file", "trial": "earlier pretraining"}
         return f"{kinds[self.made]} ({self.name})" if self.name else kinds[self.made]
 
 
 def origins(sweep: Sweep) -> dict[str, dict[str, Any]]:
     """Origin of the weights of each arm that has such a hyperparameter, ready for JSON."""
-    found = {arm: origin(arm, space) for arm, space in sweep.models.items()}
+    by_arm = {arm: origin(arm, space) for arm, space in sweep.models.items()}
     return {
         arm: {k: v for k, v in asdict(one).items() if v not in ("", None)} | {"words": one.words}
-        for arm, one in found.items()
+        for arm, one in by_arm.items()
         if one is not None
     }
 
 
 def origin(arm: str, space: Mapping[str, Any]) -> Origin | None:
     """Origin of one arm's weights; None for a model without weights."""
-    from orchestrator.configurations import Tried, model_of
+    from orchestrator.configurations import model_of
     from orchestrator.sweep import Pretraining, find_dataset
     from trainables import catalog
+    from trainables.networks import MADE_BY
     from trainables.networks.weights import is_path
 
     model = catalog.find("models", model_of(arm).partition("+")[0])
     if "weights" not in catalog.fields(model):
         return None
     given = space.get("weights", space.get("embedder.weights", model.weights))
-    if isinstance(given, Tried):
-        return None
     if isinstance(given, Pretraining):
         dataset = "" if given.dataset is None else find_dataset(given.dataset).name
         plain = json.loads(json.dumps(dict(given.params), default=str))
         return Origin("here", dataset=dataset, seed=given.seed, params=plain)
+    if not isinstance(given, str):  # a grid: several origins
+        return None
     if given == "none":
         return Origin("none")
+    if given.startswith(MADE_BY):
+        return Origin("trial", name=given)
     return Origin("file" if is_path(given) else "published", name=given)
 
 
 def refuse_unanswered(sweep: Sweep) -> None:
     """Raise ValueError with the question of a task parameter that was not answered."""
     for key, value in sweep.task_params.items():
-        if isinstance(value, Asked):
-            raise ValueError(f"the sweep {sweep.name!r} needs task.{key}: {value.question}")
+        if isinstance(value, Question):
+            raise ValueError(f"the sweep {sweep.name!r} needs task.{key}: {value.words}")
 
 
 def with_arms(sweep: Sweep, named: Any) -> Sweep:
@@ -113,13 +117,13 @@ def with_arms(sweep: Sweep, named: Any) -> Sweep:
     """
     arms: list[str] = []
     for name in [named] if isinstance(named, str) else named:
-        found = [arm for arm in sweep.variants if arm == name or arm.startswith(f"{name}/")]
-        if not found:
-            known = ", ".join(sweep.variants) or "none"
+        named_so = [arm for arm in sweep.variants if arm == name or arm.startswith(f"{name}/")]
+        if not named_so:
+            variants = ", ".join(sweep.variants) or "none"
             raise LookupError(
-                f"the sweep {sweep.name!r} has no further arm {name!r}; it has: {known}"
+                f"the sweep {sweep.name!r} has no further arm {name!r}; it has: {variants}"
             )
-        arms += found
+        arms += named_so
     stands_in = {sweep.variants[arm].like: arm for arm in arms}
     more = [
         replace(one, a=stands_in.get(one.a, one.a), b=stands_in.get(one.b, one.b))
@@ -149,7 +153,7 @@ def table(sweeps: Mapping[str, Sweep]) -> str:
     lines = ["| item | in the paper | here | sweeps |", "|---|---|---|---|"]
     for one, names in whose.items():
         way = f"; the paper's way: `{one.instead}`" if one.instead else ""
-        lines.append(f"| {one.item} | {one.paper} | {one.here}{way} | {', '.join(names)} |")
+        lines.append(f"| {one.item} | {one.paper} | {one.sweep}{way} | {', '.join(names)} |")
     return "\n".join(lines)
 
 

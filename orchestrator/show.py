@@ -95,35 +95,35 @@ def plan_summary(summary: Facts) -> None:
     differences(summary.get("differences", []))
 
 
-def differences(found: Sequence[Facts]) -> None:
+def differences(declared: Sequence[Facts]) -> None:
     """What is not as the paper has it, an item a line, with the change that asks for its way."""
-    if not found:
+    if not declared:
         return
     console.print("\n[bold]not as in the paper[/bold]")
-    for one in found:
+    for one in declared:
         way = f"; the paper's way: {one['instead']}" if one["instead"] else ""
         console.print(
-            f"  {one['item']}: {one['paper']}. Here: {one['here']}{way}",
+            f"  {one['item']}: {one['paper']}. Here: {one['sweep']}{way}",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
 
 
-def chosen(found: Sequence[Facts], sweep: str) -> None:
+def choices(differences: Sequence[Facts], sweep: str) -> None:
     """The choices that a reader can change, and where the other differences stand."""
-    for one in found:
+    for one in differences:
         if one["instead"]:
             console.print(
-                f"{one['item']}: {one['here']}; for the paper's ({one['paper']}) add"
+                f"{one['item']}: {one['sweep']}; for the paper's ({one['paper']}) add"
                 f" {one['instead']}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
-    if found:
+    if differences:
         console.print(
-            f"{len(found)} items are not as in the paper: gauntlet plan {sweep}",
+            f"{len(differences)} items are not as in the paper: gauntlet plan {sweep}",
             markup=False,
             highlight=False,
         )

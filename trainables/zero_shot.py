@@ -20,26 +20,26 @@ def chosen(cells: Cells, min_genes: int, without: Sequence[str] | str) -> Cells:
 
     Raises ValueError for a batch that no cell is of, and where no cell is left.
     """
-    kept = np.ones(cells.n_obs, dtype=bool)
+    mask = np.ones(cells.n_obs, dtype=bool)
     if min_genes:
         values: Any = cells.layers.get("counts", cells.X)
-        kept &= np.asarray((values > 0).sum(axis=1)).ravel() >= min_genes
+        mask &= np.asarray((values > 0).sum(axis=1)).ravel() >= min_genes
     without = [without] if isinstance(without, str) else without
     if without:
-        known = batches(cells)
+        batch = batches(cells)
         for name in without:
-            if name not in known:
-                there = ", ".join(filter(None, np.unique(known))) or "none; name --batch-key"
+            if name not in batch:
+                names = ", ".join(filter(None, np.unique(batch))) or "none; name --batch-key"
                 raise ValueError(
                     f"no cell is of the batch {name!r}, which task.without leaves out; the batches"
-                    f" are: {there}"
+                    f" are: {names}"
                 )
-        kept &= ~np.isin(known, list(without))
-    if not kept.any():
+        mask &= ~np.isin(batch, list(without))
+    if not mask.any():
         raise ValueError(
             "no cell is left: lower task.min_genes, or leave out fewer batches (task.without)"
         )
-    return cells if kept.all() else rows(cells, np.flatnonzero(kept), labels=True)
+    return cells if mask.all() else rows(cells, np.flatnonzero(mask), labels=True)
 
 
 def embedded(

@@ -4,7 +4,7 @@ The paper calls the scores "highly consistent" with those of all cells and names
 batches to leave out are asked for. Each batch of this data set is a study of one protocol.
 """
 
-from orchestrator.fidelity import Asked
+from orchestrator.fidelity import Question
 from orchestrator.sweep import Comparison, Sweep
 from search_spaces.kedzierska2023._differences import CLUSTERS, UNSEEN, ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
@@ -16,7 +16,7 @@ from search_spaces.kedzierska2023._shared import (
     SMALL_GENEFORMERS,
 )
 
-SEEN = Asked(
+SEEN = Question(
     "name the batches that Geneformer was pretrained on, as in 'task.without=[\"smartseq2\"]'; they"
     " are among celseq, celseq2, fluidigmc1, indrop, smarter and smartseq2, and the supplement of"
     " Theodoris et al. 2023 lists the studies of the pretraining"

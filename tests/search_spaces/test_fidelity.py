@@ -38,8 +38,8 @@ def test_every_sweep_of_a_paper_says_what_is_not_as_there(name):
     for one in sweep.differences:
         assert one.item
         assert one.paper
-        assert one.here
-        words = f"{one.here} {one.instead}"
+        assert one.sweep
+        words = f"{one.sweep} {one.instead}"
         for arm in re.findall(r"arms=([\w/]+)", words):  # what it names can be asked for
             assert set(sweep.models) < set(sweep.changed({"arms": arm}).models)
 

@@ -21,8 +21,8 @@ def expressed_in(cells: Cells, min_cells: int) -> np.ndarray:
         return np.arange(cells.n_vars)
     values: Any = cells.layers.get("counts", cells.X)
     rows = fit_rows(cells)
-    seen = values if len(rows) == cells.n_obs else values[rows]
-    columns = np.flatnonzero(np.asarray((seen > 0).sum(axis=0)).ravel() >= min_cells)
+    fitted = values if len(rows) == cells.n_obs else values[rows]
+    columns = np.flatnonzero(np.asarray((fitted > 0).sum(axis=0)).ravel() >= min_cells)
     if not len(columns):
         raise ValueError(f"no gene is expressed in {min_cells} cells: lower min_cells")
     return columns

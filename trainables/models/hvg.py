@@ -37,7 +37,7 @@ class HVG:
         columns, fitted_on = expressed_in(cells, self.min_cells), fit_rows(cells)
         if len(columns) < cells.n_vars:
             ctx.saw("hvg filter of genes", cells.obs_names[fitted_on])
-            cells = again(cells, columns)
+            cells = with_genes(cells, columns)
         every = np.arange(cells.n_vars)
         if cells.n_vars > self.n_top_genes:
             ctx.saw("hvg choice", cells.obs_names[fitted_on])
@@ -45,7 +45,7 @@ class HVG:
         return np.asarray(cells.X[:, chosen].toarray(), dtype=np.float32)
 
 
-def again(cells: Cells, columns: np.ndarray) -> Cells:
+def with_genes(cells: Cells, columns: np.ndarray) -> Cells:
     """The cells with some of their genes, normalised to these."""
     values = normalised_again(cells.X[:, columns])
     return new_cells(X=values, obs=cells.obs, var=cells.var.iloc[columns], uns=cells.uns)

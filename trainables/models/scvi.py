@@ -63,8 +63,8 @@ class SCVI:
         ctx.saw("scvi fit", cells.obs_names[fitted_on])
         batches = [key for key in ("batch",) if key in cells.obs]
         # a copy: scvi-tools writes into what it is given, and log values are of no use to it
-        some = cells.layers["counts"][:, expressed_in(cells, self.min_cells)]
-        counts: Any = ad.AnnData(X=some.copy(), obs=cells.obs[batches].copy())
+        chosen = cells.layers["counts"][:, expressed_in(cells, self.min_cells)]
+        counts: Any = ad.AnnData(X=chosen.copy(), obs=cells.obs[batches].copy())
         counts.obs_names_make_unique()
         fitted = counts[fitted_on].copy()
         scvi.model.SCVI.setup_anndata(fitted, batch_key=batches[0] if batches else None)
