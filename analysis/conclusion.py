@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.origins import noted
 from analysis.predictions import PREDICTIONS, kept_in
 from analysis.results import find_storage, histories, kept, planned, results, with_artifacts
 from analysis.unscored import Unscored, unscored
@@ -45,6 +46,7 @@ def answered(
     rows, reasons = family(
         table, asked, manifest.get("stopping"), kept_in(with_artifacts(table, PREDICTIONS, storage))
     )
+    rows = noted(rows, manifest.get("weights"))
     return stamped(rows, table, storage, manifest["sweep"]), reasons
 
 
@@ -117,6 +119,7 @@ def compared(
             correction=correction,
             predictions=predictions,
         ).assign(exploratory=True)
+        rows = noted(rows, manifest.get("weights"))
     return rows if dataset is None else rows[rows["dataset"] == dataset]
 
 
@@ -244,12 +247,15 @@ def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
     them: "passed", "failed", "not run" where no trial of it has a number, or "not judged" where
     neither PASS nor FAIL could be shown of any. Raises LookupError for an unknown sweep.
     """
-    from analysis.published import published
+    from analysis.published import also_of_variants, published
     from analysis.reproduce import Design, checked, published_tests, reproduction
     from orchestrator.faithful import catalog, obstacles
+    from orchestrator.fidelity import as_run, stand_ins
     from orchestrator.known_sweeps import find_sweep
 
     design = find_sweep(sweep)
+    if ran(storage, design.name):
+        design = as_run(design, planned(storage, design.name)["models"])
     task = catalog.find("tasks", design.task)
     small = ran(storage, f"{design.name}-small")
     waiting = "only scale=small has run, which is not of the published size; "
@@ -260,7 +266,7 @@ def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
         datasets=[getattr(source, "name", str(source)) for source in design.datasets],
         obstacles=waits | obstacles(design),
     )
-    theirs = published(design.name)
+    theirs = also_of_variants(published(design.name), stand_ins(design))
     table = ours(design, storage)
     cells = reproduction(theirs, table, told)
     return {

@@ -14,6 +14,7 @@ from analysis import claims, drawings, fairness
 from analysis.declared import better, with_declarations
 from analysis.family import family
 from analysis.figures.style import pretty, svg
+from analysis.origins import noted
 from analysis.predictions import Predictions
 from analysis.scaling import RESCALED, rescaled
 from analysis.selection import candidates_as_models, choose_on_validation, chosen, twin
@@ -67,6 +68,7 @@ def report(
     table = candidates_as_models(table, twin(metric))
     best = choose_on_validation(table, twin(metric))
     rows, unanswered = family(table, comparisons, (manifest or {}).get("stopping"), predictions)
+    rows = noted(rows, (manifest or {}).get("weights"))
     controls: Mapping[str, str] = (manifest or {}).get("controls", {})
     scaled = rescaled(values_of(best, metric), controls)
     drawn = [
@@ -104,6 +106,7 @@ def report(
             ),
             exploratory=(manifest or {}).get("exploratory", ""),
             unscored=missing,
+            differences=(manifest or {}).get("differences", []),
             failures=failures(table),
             holes=holes(table).query("status == 'missing'").to_dict("records"),
             facts=facts(table, rows, manifest or {}),

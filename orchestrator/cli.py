@@ -83,7 +83,11 @@ def show_(
     if as_json:
         return print_json(found)
     for what, facts in found.items():
+        differences = facts.pop("differences", [])
+        if isinstance(weights := facts.get("weights"), dict):  # of the arms of a sweep
+            facts["weights"] = "; ".join(f"{arm}: {one['words']}" for arm, one in weights.items())
         show.facts(f"{name} ({what})", facts)
+        show.differences(differences)
 
 
 register_running_commands(app)

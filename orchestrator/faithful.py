@@ -25,7 +25,8 @@ def deviation(sweep: Sweep, arm: str, dataset: str, params: str, task_params: st
         return f"the sweep has no model {arm!r}"
     task = catalog.spelled_out(catalog.task(sweep.task, sweep.task_params))
     asked = {key: value for key, value in task.items() if key != "fraction"}
-    if found := differing(asked, json.loads(task_params)):
+    given = {key: value for key, value in json.loads(task_params).items() if key != "fraction"}
+    if found := differing(asked, given):
         return found
     had = json.loads(params)
     candidates = expanded(arm, sweep.models[arm], sweep.draws)
@@ -58,6 +59,7 @@ def differing(asked: Mapping[str, Any], had: Mapping[str, Any]) -> str:
             continue
         if json.loads(json.dumps(value)) != mine:
             found.append(f"{key} {mine} instead of {value}")
+    found += [f"{key} {had[key]} instead of its default" for key in had if key not in asked]
     return ", ".join(found)
 
 

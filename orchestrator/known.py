@@ -129,17 +129,19 @@ def in_words(cls: Any) -> Facts:
 
 def sweep_facts(name: str, storage: str | Path) -> Facts:
     """A sweep's plan; where its cells are not here, what it asks, of what, and how to get them."""
+    from orchestrator.fidelity import origins
     from orchestrator.known_sweeps import find_sweep
     from orchestrator.planning import plan
 
     try:
         return plan(name, storage).summary()
-    except LookupError as lacking:
+    except (LookupError, ValueError) as lacking:
         sweep = find_sweep(name)
         datasets = [getattr(source, "name", source) for source in sweep.datasets]
         what = {"sweep": name, "title": sweep.title, "task": sweep.task, "datasets": datasets}
         size = {"seeds": list(sweep.seeds), "fractions": list(sweep.fractions)}
-        return {**what, "models": list(sweep.models), **size, "not planned": str(lacking)}
+        told = {"weights": origins(sweep), "differences": [vars(d) for d in sweep.differences]}
+        return {**what, "models": list(sweep.models), **size, "not planned": str(lacking), **told}
 
 
 def identity(source: Any) -> str:

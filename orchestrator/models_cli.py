@@ -113,6 +113,7 @@ def published(model: str, variant: str | None) -> Any:
     files = cls.files[chosen] if isinstance(cls.files, dict) else cls.files
     hub, revision = getattr(cls, "hub", ""), getattr(cls, "revisions", {}).get(chosen, "main")
     urls = {name: at_hub(hub, revision, path) for name, path in files.items()} if hub else {}
+    urls |= getattr(cls, "urls", {}).get(chosen, {})
     page = cls.published[chosen]
     optional = tuple(name for name in getattr(cls, "optional", ()) if name in files)
     revision = revision if hub else ""

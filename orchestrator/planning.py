@@ -16,6 +16,7 @@ from orchestrator.adaptive import Setting, Study, axes, in_words, rule, suggeste
 from orchestrator.configurations import model_of
 from orchestrator.costs import Cost, Costs, learned, name, together
 from orchestrator.environments import own
+from orchestrator.fidelity import origins
 from orchestrator.known_sweeps import find_sweep
 from orchestrator.manifests import manifests, newest
 from orchestrator.records import Ledger, Record, misjudged, now
@@ -66,9 +67,15 @@ class Plan:
             "stages": len(stages(self.trials)),
             "resources": self.resources(),
             "estimate": self.estimate(),
+            **({"weights": weights} if (weights := origins(self.sweep)) else {}),
+            **({"differences": differences} if (differences := self.differences()) else {}),
             **({"search": self.search()} if self.sweep.search else {}),
             **({"environments": apart} if (apart := self.environments()) else {}),
         }
+
+    def differences(self) -> list[dict[str, str]]:
+        """What the sweep declares not to be as in its paper, ready for JSON."""
+        return [asdict(one) for one in self.sweep.differences]
 
     def cells(self) -> dict[str, str]:
         """One line a data set on its cells, as the intake decided, where that is known already."""
@@ -171,6 +178,8 @@ class Plan:
             **self.analysis(),
             "task": self.sweep.task,
             "models": {arm: card.summary for arm, card in cards.items()},
+            "weights": origins(self.sweep),
+            "differences": self.differences(),
             "controls": {arm: card.control for arm, card in cards.items() if card.control},
             "datasets": {
                 s.name: {

@@ -222,6 +222,7 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
         if rows is not None and len(rows):
             verdicts.comparison(rows)
         verdicts.not_compared(reasons)
+        show.choices(declared_differences(storage, ran.sweep), ran.sweep)
         show.ending(ran, page, storage, tracking_uri)
     if ran.interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -229,3 +230,11 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
         raise typer.Exit(FAILED)
     if reasons:
         raise typer.Exit(CHECK_FAILED)
+
+
+def declared_differences(storage: str, sweep: str) -> list[dict[str, str]]:
+    """What a sweep that ran declares not to be as in its paper."""
+    from orchestrator.manifests import read_manifest
+    from orchestrator.storage import opened
+
+    return read_manifest(opened(storage), sweep).get("differences", [])

@@ -84,12 +84,49 @@ def plan_summary(summary: Facts) -> None:
         ),
         "estimate": f"{cost} ({estimate['basis']})",
     }
+    if weights := summary.get("weights"):
+        drawn["weights"] = "; ".join(f"{arm}: {one['words']}" for arm, one in weights.items())
     if search := summary.get("search"):
         drawn["search"] = f"{search['settings']} of {search['of']} settings so far, {search['by']}"
     if apart := summary.get("environments"):
         told = (f"{model} has its own, with {', '.join(some)}" for model, some in apart.items())
         drawn["environments"] = "; ".join(told)
     facts(f"{summary['sweep']}: {summary['title']}", drawn)
+    differences(summary.get("differences", []))
+
+
+def differences(declared: Sequence[Facts]) -> None:
+    """What is not as the paper has it, an item a line, with the change that asks for its way."""
+    if not declared:
+        return
+    console.print("\n[bold]not as in the paper[/bold]")
+    for one in declared:
+        way = f"; the paper's way: {one['instead']}" if one["instead"] else ""
+        console.print(
+            f"  {one['item']}: {one['paper']}. Here: {one['sweep']}{way}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def choices(differences: Sequence[Facts], sweep: str) -> None:
+    """The choices that a reader can change, and where the other differences stand."""
+    for one in differences:
+        if one["instead"]:
+            console.print(
+                f"{one['item']}: {one['sweep']}; for the paper's ({one['paper']}) add"
+                f" {one['instead']}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+    if differences:
+        console.print(
+            f"{len(differences)} items are not as in the paper: gauntlet plan {sweep}",
+            markup=False,
+            highlight=False,
+        )
 
 
 def result_rows(rows: pd.DataFrame) -> None:

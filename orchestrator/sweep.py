@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.configurations import Tried, expanded, model_of
+from orchestrator.fidelity import Difference, Variant, refuse_unanswered, with_arms
 
 if TYPE_CHECKING:
     from trainables.protocols import Dataset
@@ -74,6 +75,10 @@ class Sweep:
     draws: int = 1
     task_params: Mapping[str, Any] = field(default_factory=dict)
     analysis: Sequence[Comparison] = ()
+    differences: Sequence[Difference] = ()
+    """What is not as the paper has it; shown with plans, runs and reports."""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    """Arms that run only where `arms=NAME` asks for them."""
     small: Sweep | None = None
     """The same question at a size for two cores and a few minutes: `scale=small` asks for it."""
     max_seeds: int = 0
@@ -105,6 +110,7 @@ class Sweep:
         Raises LookupError for names nobody knows and ValueError for an empty design, or for two
         arms that are one.
         """
+        refuse_unanswered(self)
         sources = [find_dataset(source) for source in self.datasets]
         refuse_equal_names(self.name, [*sources, *map(find_dataset, self.pretraining_datasets())])
         seeds = list(self.seeds)
@@ -244,21 +250,27 @@ class Sweep:
 
     def changed(self, changes: Mapping[str, Any]) -> Sweep:
         """This sweep with other `seeds`, `max_seeds`, `fractions`, `datasets`, `draws`, `search`,
-        `stopper`, `processes`, `task.x` or `MODEL.x`.
+        `stopper`, `processes`, `arms`, `task.x` or `MODEL.x`.
 
         `seeds=10` means ten seeds from 0; `scale="small"` is the sweep's small variant, which the
-        other changes then change. Raises LookupError for a key that is none of these.
+        other changes then change; `arms=NAME` adds one of `variants`. Raises LookupError for a key
+        that is none of these.
         """
         sweep = self.scaled(changes["scale"]) if "scale" in changes else self
+        sweep = with_arms(sweep, changes["arms"]) if "arms" in changes else sweep
         for key, value in changes.items():
-            if key != "scale":
+            if key not in ("scale", "arms"):
                 sweep = sweep._changed_one(key, value)
         return sweep
 
     def on(self, cells: Dataset, name: str) -> Sweep:
-        """This sweep and its small variant on other cells, under another name."""
+        """This sweep and its small variant on other cells, under another name.
+
+        On other cells a paper has nothing to differ from.
+        """
         small = self.small and dataclasses.replace(self.small, datasets=[cells])
-        return dataclasses.replace(self, datasets=[cells], small=small, name=name)
+        own = {"datasets": [cells], "small": small, "name": name, "differences": ()}
+        return dataclasses.replace(self, **own)
 
     def scaled(self, scale: str) -> Sweep:
         """The "small" variant, under a name of its own, or the "paper"'s, which is this.
@@ -292,7 +304,7 @@ class Sweep:
         own = ", ".join(f"{model}.NAME" for model in self.models)
         raise LookupError(
             f"a sweep has no {key!r}; it has: seeds, max_seeds, fractions, datasets, draws, search,"
-            f" stopper, processes, scale, task.NAME, {own}"
+            f" stopper, processes, scale, arms, task.NAME, {own}"
         )
 
 

@@ -12,6 +12,8 @@ from trainables.protocols import Cells
 
 NOT_IN_ID = {"in_id": False}
 """Metadata of a field that decides no result, such as the place of an interpreter."""
+LATER = {"in_id": "unless default"}
+"""Metadata of a field that was added later: its default changes nothing, and no id."""
 
 
 def fields(cls: Any) -> list[str]:
@@ -28,7 +30,9 @@ def spelled_out(thing: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     known = thing.identity() if hasattr(thing, "identity") else {}
     for field in dataclasses.fields(thing):
-        if not field.metadata.get("in_id", True):
+        in_id = field.metadata.get("in_id", True)
+        usual = in_id == LATER["in_id"] and getattr(thing, field.name) == field.default
+        if not in_id or usual:
             continue
         name = field.name
         value = known.get(name, getattr(thing, name))

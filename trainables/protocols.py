@@ -207,6 +207,10 @@ class Pretrained:
     """What was masked in `test`, a value for each masked position, such as a bin."""
     given: np.ndarray
     """What the model said there."""
+    cell: np.ndarray | None = None
+    """Number of the test cell of each masked position; None where a model has no bins."""
+    commonest: np.ndarray | None = None
+    """Commonest bin of the cell of each masked position; None where a model has no bins."""
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,47 @@ from trainables.protocols import Cells, Context, Embedder
 from trainables.seeds import stream
 
 
-def embedded(model: Embedder, cells: Cells, ctx: Context, scored: np.ndarray) -> Space:
+def chosen(cells: Cells, min_genes: int, without: Sequence[str] | str) -> Cells:
+    """Cells with `min_genes` genes at least, of all batches but those of `without`.
+
+    Raises ValueError for a batch that no cell is of, and where no cell is left.
+    """
+    mask = np.ones(cells.n_obs, dtype=bool)
+    if min_genes:
+        values: Any = cells.layers.get("counts", cells.X)
+        mask &= np.asarray((values > 0).sum(axis=1)).ravel() >= min_genes
+    without = [without] if isinstance(without, str) else without
+    if without:
+        batch = batches(cells)
+        for name in without:
+            if name not in batch:
+                names = ", ".join(filter(None, np.unique(batch))) or "none; name --batch-key"
+                raise ValueError(
+                    f"no cell is of the batch {name!r}, which task.without leaves out; the batches"
+                    f" are: {names}"
+                )
+        mask &= ~np.isin(batch, list(without))
+    if not mask.any():
+        raise ValueError(
+            "no cell is left: lower task.min_genes, or leave out fewer batches (task.without)"
+        )
+    return cells if mask.all() else rows(cells, np.flatnonzero(mask), labels=True)
+
+
+def embedded(
+    model: Embedder, cells: Cells, ctx: Context, scored: np.ndarray, n_components: int = 0
+) -> Space:
     """All cells embedded, without a label to read; the scored ones with what is known of them.
 
+    `n_components`: how many principal components stand for the embedding; 0 takes it as it is.
     Only a control that says so is shown labels (see `audit.shown_labels`).
     """
     everyone = rows(cells, np.arange(cells.n_obs), labels=shown_labels(model))
     coordinates = np.asarray(model.embed(everyone, ctx))
+    if 0 < n_components < min(coordinates.shape):
+        from sklearn.decomposition import PCA
+
+        coordinates = PCA(n_components, svd_solver="covariance_eigh").fit_transform(coordinates)
     return Space(coordinates[scored], words(cells, "cell_type")[scored], batches(cells)[scored])
 
 
@@ -39,11 +73,25 @@ def sample(n_cells: int, most: int, ctx: Context) -> np.ndarray:
     return np.sort(drawn)
 
 
-def described(backend: str, most: int, cells: Cells | None, how: str = "") -> str:
-    """The protocol in words, for tables."""
-    taken = "all cells"
+def all_cells(min_genes: int, without: Sequence[str] | str) -> str:
+    """Which cells `chosen` takes, in words.
+
+    >>> all_cells(10, ("donor 1",))
+    'all cells with 10 genes or more, without batch donor 1'
+    """
+    without = [without] if isinstance(without, str) else list(without)
+    genes = f" with {min_genes} genes or more" if min_genes else ""
+    kind = "batch" if len(without) == 1 else "batches"
+    return f"all cells{genes}" + (f", without {kind} {', '.join(without)}" if without else "")
+
+
+def described(
+    backend: str, most: int, cells: Cells | None, how: str = "", taken: str = "all cells"
+) -> str:
+    """The protocol in words, for tables; `taken` says which cells are embedded."""
     if cells is not None and cells.n_obs > most:
-        taken = f"{most:,} of {cells.n_obs:,} cells drawn by the seed"
+        among = "" if taken == "all cells" else f" from {taken}"
+        taken = f"{most:,} of {cells.n_obs:,} cells drawn by the seed{among}"
     return ", ".join(filter(None, ("zero-shot", taken, provenance(backend), how)))
 
 

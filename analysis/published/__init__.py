@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pandas as pd
 
@@ -49,6 +51,20 @@ def published(sweep: str) -> pd.DataFrame:
     for column in ("fraction", "value", "n"):
         table[column] = pd.to_numeric(table[column])
     return table
+
+
+def also_of_variants(published: pd.DataFrame, like: Mapping[str, str]) -> pd.DataFrame:
+    """The published numbers, and once more those of each arm that a variant stands in for.
+
+    `like` has the arm of each variant, by the name of the variant.
+    """
+    import pandas as pd
+
+    parts = [published]
+    for variant, arm in like.items():
+        rows = published[(published["model"] == arm) | (published["against"] == arm)]
+        parts.append(rows.replace({"model": {arm: variant}, "against": {arm: variant}}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def interval_as_published(values: np.ndarray) -> float:

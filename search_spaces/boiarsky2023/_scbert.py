@@ -1,5 +1,7 @@
 """What the scBERT sweeps share: the paper's settings, and a size for two cores and minutes."""
 
+from orchestrator.fidelity import Variant
+from search_spaces.boiarsky2023._differences import OWN
 from search_spaces.spaces import pretrained
 
 # dist_finetune.py and its command line in the authors' README
@@ -10,7 +12,11 @@ FINE_TUNED = {
     "redraw": 1000,
     "class_weights": "paper",
     "precision": "float32",
+    "report_batch": 64,  # collate_final_results_finetune.ipynb, cell 7
 }
+# collate_final_results_finetune.ipynb, cells 3 to 5; the first list has 5000 for a second 2021
+FINE_TUNED_SEEDS = (1000, 2000, 3000, 4000, 2021, 2022, 2023, 0, 4042, 5000)
+ABLATION_SEEDS = (1000, 2000, 3000, 4000, 0, 5000, 10000, 2021, 2022, 2023)
 # dist_pretrain.py; 17 epochs and batches of 8 from the text. The authors pretrained once
 PRETRAINED = {
     "epochs": 17,
@@ -27,15 +33,22 @@ PRETRAINED = {
 CD8 = ["CD8+ Cytotoxic T", "CD8+/CD45RA+ Naive Cytotoxic"]
 
 
+FIVE_PERCENT = {"protocol": "five_percent"}  # the cells of Panglao that the authors held out
+
+
 def own_panglao(**params):
-    """Weights of our own from Panglao, for whoever lacks the authors'; GPU weeks."""
-    return pretrained("scbert", dataset="panglao", seed=2021, **{**PRETRAINED, **params})
+    """Weights pretrained on Panglao as the authors pretrained theirs; GPU weeks."""
+    how = {"weights": "none", **PRETRAINED, **params}
+    return pretrained("scbert", dataset="panglao", seed=2021, task_params=FIVE_PERCENT, **how)
 
 
 FULL = {"weights": "panglao", **FINE_TUNED}
-NO_PRETRAINING = {"weights": "none", "positions": "panglao", **FINE_TUNED}  # gene2vec stays
+OWN_FULL = {"weights": own_panglao(positions="gene2vec"), **FINE_TUNED}
+NO_PRETRAINING = {"weights": "none", "positions": "gene2vec", **FINE_TUNED}  # gene2vec stays
+BLOOD_VARIANTS = {OWN: Variant("scbert", OWN_FULL)}
+LOGREG = {"C": 0.1, "logarithm": "log2"}
 NO_GENE2VEC = {
-    "weights": own_panglao(weights="none", gene2vec=False),
+    "weights": own_panglao(gene2vec=False),
     "gene2vec": False,
     **FINE_TUNED,
 }

@@ -4,7 +4,15 @@ scBERT and logistic regression train on the subsets that the authors drew for ea
 """
 
 from orchestrator.sweep import Comparison, Sweep
-from search_spaces.boiarsky2023._scbert import FULL, SMALL_DATA, SMALL_FULL, SMALL_LOGREG
+from search_spaces.boiarsky2023._differences import FEW_SHOT, PRETRAINING, SCBERT, STARTED_FROM
+from search_spaces.boiarsky2023._scbert import (
+    BLOOD_VARIANTS,
+    FULL,
+    LOGREG,
+    SMALL_DATA,
+    SMALL_FULL,
+    SMALL_LOGREG,
+)
 
 ANALYSIS = [
     Comparison("scbert", "logreg", metric="test/accuracy", margin=0.01),
@@ -26,7 +34,9 @@ SWEEP = Sweep(
     datasets=["zheng68k"],
     fractions=[0.1, 0.25, 0.5, 0.75, 1.0],
     seeds=range(3),
-    models={"scbert": FULL, "logreg": {"C": 0.1}},
+    models={"scbert": FULL, "logreg": LOGREG},
     analysis=ANALYSIS,
+    differences=[STARTED_FROM, *PRETRAINING, *SCBERT, *FEW_SHOT],
+    variants=BLOOD_VARIANTS,
     small=SMALL,
 )

@@ -4,6 +4,7 @@ Both train on the shares that the authors drew, scGPT on nine tenths of each.
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._differences import SCGPT
 from search_spaces.boiarsky2023._scgpt import (
     DATASETS,
     OWN,
@@ -39,5 +40,6 @@ SWEEP = Sweep(
     seeds=SEEDS,
     models={"scgpt": {}, "logreg": {}},
     analysis=ANALYSIS,
+    differences=SCGPT,
     small=SMALL,
 )

@@ -6,7 +6,14 @@ these.
 """
 
 from orchestrator.sweep import Sweep
-from search_spaces.boiarsky2023._scbert import FULL, SMALL_DATA, SMALL_FULL
+from search_spaces.boiarsky2023._differences import BATCH_SIZES, PRETRAINING, SCBERT, STARTED_FROM
+from search_spaces.boiarsky2023._scbert import (
+    BLOOD_VARIANTS,
+    FINE_TUNED_SEEDS,
+    FULL,
+    SMALL_DATA,
+    SMALL_FULL,
+)
 
 SMALL = Sweep(
     title="How does a small scBERT learn, seed by seed?",
@@ -20,7 +27,9 @@ SWEEP = Sweep(
     task="annotation",
     task_params={"protocol": "paper"},
     datasets=["zheng68k"],
-    seeds=range(10),
+    seeds=FINE_TUNED_SEEDS,
     models={"scbert": FULL},
+    differences=[STARTED_FROM, *PRETRAINING, *SCBERT, *BATCH_SIZES],
+    variants=BLOOD_VARIANTS,
     small=SMALL,
 )

@@ -6,6 +6,7 @@ may measure a failure to train: `scgpt/scratch.lr=...` tries other learning rate
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.boiarsky2023._differences import FROZEN, SCGPT
 from search_spaces.boiarsky2023._scgpt import (
     DATASETS,
     OWN,
@@ -22,7 +23,8 @@ ANALYSIS = [
     Comparison("scgpt/scratch_frozen", "scgpt/scratch", metric="test/accuracy", margin=0.01),
     Comparison("scgpt", "logreg", metric="test/accuracy", margin=0.01),
 ]
-SCRATCH = {"weights": "none", "epochs": 30}
+# all tokens of the authors' network, of which the cells have some: 51,342,358 parameters on myeloid
+SCRATCH = {"weights": "none", "vocabulary": "human", "epochs": 30}
 SMALL = Sweep(
     title="What does a small scGPT owe to its pretraining?",
     task="annotation",
@@ -51,5 +53,6 @@ SWEEP = Sweep(
         "logreg": {},
     },
     analysis=ANALYSIS,
+    differences=[*SCGPT, *FROZEN],
     small=SMALL,
 )

@@ -4,7 +4,17 @@ The hard CD8 cells are scored apart: test/accuracy_hard and test/f1_hard.
 """
 
 from orchestrator.sweep import Comparison, Sweep
-from search_spaces.boiarsky2023._scbert import CD8, FULL, SMALL_DATA, SMALL_FULL, SMALL_LOGREG
+from search_spaces.boiarsky2023._differences import PRETRAINING, ROWS, SCBERT, STARTED_FROM
+from search_spaces.boiarsky2023._scbert import (
+    BLOOD_VARIANTS,
+    CD8,
+    FINE_TUNED_SEEDS,
+    FULL,
+    LOGREG,
+    SMALL_DATA,
+    SMALL_FULL,
+    SMALL_LOGREG,
+)
 
 ANALYSIS = [
     Comparison("scbert", "logreg", metric="test/accuracy", margin=0.01),
@@ -23,8 +33,10 @@ SWEEP = Sweep(
     task="annotation",
     task_params={"protocol": "paper", "hard": CD8},
     datasets=["zheng68k"],
-    seeds=range(10),
-    models={"scbert": FULL, "logreg": {"C": 0.1}},
+    seeds=FINE_TUNED_SEEDS,
+    models={"scbert": FULL, "logreg": LOGREG},
     analysis=ANALYSIS,
+    differences=[STARTED_FROM, *PRETRAINING, *SCBERT, *ROWS],
+    variants=BLOOD_VARIANTS,
     small=SMALL,
 )

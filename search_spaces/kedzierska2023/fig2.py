@@ -4,8 +4,10 @@ scVI learns from the very cells, so it is not zero-shot.
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._differences import CLUSTERS, ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
+    CELLS,
     DATASETS,
     GENEFORMER,
     SEEDS,
@@ -30,14 +32,16 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Do foundation models keep cell types together better than baselines do?",
     task="clustering",
+    task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
     analysis=[
         Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
         for model in ("scgpt", "geneformer")
         for metric in ("avg_bio", "asw_label")
         for other in BASELINES
     ],
+    differences=[*ZERO_SHOT, *CLUSTERS],
     small=SMALL,
 )

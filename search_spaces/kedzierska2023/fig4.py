@@ -4,8 +4,10 @@
 """
 
 from orchestrator.sweep import Sweep
+from search_spaces.kedzierska2023._differences import PANELS, ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
+    CELLS,
     GENEFORMER,
     SMALL_BASELINES,
     SMALL_EMBEDDERS,
@@ -24,9 +26,10 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="How do the pancreas's cells lie in each representation?",
     task="clustering",
-    task_params={"umap": True},
+    task_params={**CELLS, "umap": True},
     datasets=["pancreas_scib"],
     seeds=[0],
-    models={"pca": {}, **BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={"pca": {}, **BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
+    differences=[*ZERO_SHOT, *PANELS],
     small=SMALL,
 )

@@ -4,8 +4,10 @@ The four data sets with several batches; scVI is told the batches.
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._differences import ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
+    CELLS,
     GENEFORMER,
     SEEDS,
     SEVERAL_BATCHES,
@@ -30,13 +32,15 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Do batches mix in the embeddings of foundation models?",
     task="integration",
+    task_params=CELLS,
     datasets=SEVERAL_BATCHES,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding("human"), **GENEFORMER},
+    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
     analysis=[
         Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
         for model in ("scgpt", "geneformer")
         for other in BASELINES
     ],
+    differences=ZERO_SHOT,
     small=SMALL,
 )

@@ -5,7 +5,14 @@ ranks that Geneformer sees and gives back.
 """
 
 from orchestrator.sweep import Sweep
-from search_spaces.kedzierska2023._shared import CHOICE, GENEFORMER_OWN, OWN
+from search_spaces.kedzierska2023._differences import FILTERS, LIBRARIES, VALUES
+from search_spaces.kedzierska2023._shared import (
+    CELLS,
+    CHOICE,
+    GENEFORMER_OWN,
+    OWN,
+    SIX_LAYERS,
+)
 
 SMALL = Sweep(
     title="What do small foundation models make of the bins or ranks that they see?",
@@ -21,12 +28,14 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="What do foundation models make of the bins or ranks that they see?",
     task="reconstruction",
+    task_params=CELLS,
     datasets=["pbmc12k"],
     seeds=[0],
     models={
         "scgpt/gep": CHOICE,
         "scgpt/gepc": {**CHOICE, "decoder": "gepc"},
-        "geneformer": {},
+        "geneformer": SIX_LAYERS,
     },
+    differences=[*FILTERS, *VALUES, *LIBRARIES],
     small=SMALL,
 )

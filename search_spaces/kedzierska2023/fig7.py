@@ -5,9 +5,19 @@ The paper's average is one number for all genes ("scgpt+average/one"); each gene
 """
 
 from orchestrator.sweep import Comparison, Sweep
-from search_spaces.kedzierska2023._shared import CHOICE, DATASETS, FRESH, OWN, SEEDS
+from search_spaces.kedzierska2023._differences import AVERAGES, FILTERS, LIBRARIES, RUNS, VALUES
+from search_spaces.kedzierska2023._shared import (
+    CELLS,
+    CHOICE,
+    DATASETS,
+    FRESH,
+    OWN,
+    RANDOM,
+    SEEDS,
+    within,
+)
 
-VARIANTS = {"random": "none", "kidney": "kidney", "blood": "blood", "human": "human"}
+VARIANTS = {"random": RANDOM, **{name: {"weights": name} for name in ("kidney", "blood", "human")}}
 SMALL = Sweep(
     title="Does a small scGPT give bins back better than an average does?",
     task="reconstruction",
@@ -17,10 +27,10 @@ SMALL = Sweep(
         "scgpt/gep": {"weights": OWN},
         "scgpt/gepc": {"weights": OWN, "decoder": "gepc"},
         "scgpt/random": FRESH,
-        "scgpt+average": {f"embedder.{key}": value for key, value in FRESH.items()},
+        "scgpt+average": within(FRESH),
         "scgpt+average/one": {
             "over": "all",
-            **{f"embedder.{key}": value for key, value in FRESH.items()},
+            **within(FRESH),
         },
         "pca_bins": {},
     },
@@ -33,18 +43,19 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Does scGPT give bins back better than an average does?",
     task="reconstruction",
+    task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
     models={
         **{
-            f"scgpt/{name}_{decoder}": {"weights": weights, "decoder": decoder, **CHOICE}
-            for name, weights in VARIANTS.items()
+            f"scgpt/{name}_{decoder}": {**which, "decoder": decoder, **CHOICE}
+            for name, which in VARIANTS.items()
             for decoder in ("gep", "gepc")
         },
-        "scgpt+average": {f"embedder.{key}": value for key, value in CHOICE.items()},
+        "scgpt+average": within(CHOICE),
         "scgpt+average/one": {
             "over": "all",
-            **{f"embedder.{key}": value for key, value in CHOICE.items()},
+            **within(CHOICE),
         },
         "pca_bins": {},
     },
@@ -53,5 +64,6 @@ SWEEP = Sweep(
         for decoder in ("gep", "gepc")
         for other in ("scgpt+average", "scgpt+average/one")
     ],
+    differences=[*RUNS, *FILTERS, *VALUES, *LIBRARIES, *AVERAGES],
     small=SMALL,
 )

@@ -7,11 +7,15 @@ that is `average/rank_...` of Geneformer's own trials; "geneformer+average" is a
 """
 
 from orchestrator.sweep import Comparison, Sweep
+from search_spaces.kedzierska2023._differences import FILTERS, RANKS, RUNS, VALUES
 from search_spaces.kedzierska2023._shared import (
+    CELLS,
     DATASETS,
     GENEFORMER_FRESH,
     GENEFORMER_OWN,
     SEEDS,
+    SIX_LAYERS,
+    within,
 )
 
 METRICS = ("rank_union", "rank_all_tokens", "rank_percent_rank")
@@ -34,12 +38,14 @@ SMALL = Sweep(
 SWEEP = Sweep(
     title="Does Geneformer give ranks back better than an average does?",
     task="reconstruction",
+    task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
-    models={"geneformer": {}, "geneformer+average": {}},
+    models={"geneformer": SIX_LAYERS, "geneformer+average": within(SIX_LAYERS)},
     analysis=[
         Comparison("geneformer", "geneformer+average", metric=metric, margin=0.02)
         for metric in METRICS
     ],
+    differences=[*RUNS, *FILTERS, *VALUES, *RANKS],
     small=SMALL,
 )

@@ -229,7 +229,8 @@ def test_a_listing_says_whose_a_model_is_and_whether_its_weights_are_here(gauntl
         (here / name).touch()
     said = gauntlet("list", "models", "--json", GAUNTLET_WEIGHTS=str(tmp_path)).stdout
     models = {facts["name"]: facts for facts in json.loads(said)["models"]}
-    assert models["scgpt"]["weights"] == "human (here), blood (absent), kidney (absent)"
+    variants = "human (here), blood (absent), kidney (absent), vocabulary (absent)"
+    assert models["scgpt"]["weights"] == variants
     assert models["scgpt"]["citation"].startswith("Cui et al. 2024")
     assert models["scgpt"]["licence"] == "MIT"
     assert models["pca"]["weights"] == ""

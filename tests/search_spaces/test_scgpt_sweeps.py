@@ -12,7 +12,7 @@ from trainables import catalog
 SWEEPS = [
     "boiarsky2023/fig3",
     "boiarsky2023/supp_table5",
-    *(f"kedzierska2023/fig{n}" for n in range(2, 8)),
+    *(f"kedzierska2023/fig{n}" for n in (*range(2, 8), "_s2")),
 ]
 
 

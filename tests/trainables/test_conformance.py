@@ -83,6 +83,10 @@ class TestMostCommonBin(ModelConformance):
     name = "most_common_bin"
 
 
+class TestMostCommonBinOverall(ModelConformance):
+    name = "most_common_bin_overall"
+
+
 class TestScBERT(ModelConformance):
     name = "scbert"
     params = {

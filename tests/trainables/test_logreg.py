@@ -211,6 +211,20 @@ def test_an_unknown_solver_is_refused():
         LogReg(solver="quick")
 
 
+def test_features_in_log2_are_those_of_the_authors_files(toy, ctx):
+    """Zheng68K and MacParland are log2 there, and C weighs other coefficients than in base e."""
+    train, valid, test, _ = toy
+    said = LogReg(C=0.01, logarithm="log2", solver="paper").fit_predict(train, valid, test, ctx)
+    y = train.obs["cell_type"].astype(str).to_numpy()
+    direct = liblinear(0.01).fit((train.X / np.log(2)).astype(np.float64), y)
+    assert (said.test == direct.predict(test.X / np.log(2))).all()
+    natural = LogReg(C=0.01, solver="paper").fit_predict(train, valid, test, ctx)
+    assert (natural.test == liblinear(0.01).fit(train.X.astype(float), y).predict(test.X)).all()
+    assert (said.test != natural.test).any()
+    with pytest.raises(ValueError, match="no logarithm 'log10'; it has: natural, log2"):
+        LogReg(logarithm="log10")
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_the_optimum_agrees_with_liblinear_run_to_convergence(name, shared_data, ctx):
     """On real cells at one C: the same names but for cells on the fence."""

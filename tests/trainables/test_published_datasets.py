@@ -75,6 +75,28 @@ def pair(folder: Path, names: tuple[str, str], key: str, symbols: bool = False) 
     return paths
 
 
+def liver(folder: Path) -> list[Path]:
+    """GEO's table of 12 cells x 300 genes, and a list of 250 of them and one more, reversed."""
+    cells, genes = [f"P1TLH_{i}" for i in range(12)], [f"GENE{i}" for i in range(300)]
+    values = np.random.default_rng(0).uniform(0.1, 21, (300, 12)).round(3)
+    values[:150, 11] = 0  # the last cell has 150 genes, too few
+    types = ["Hepatocyte_1", "Hepatocyte_6", "Cholangiocytes"] * 4
+    about = pd.DataFrame({"CellName": cells[::-1], "Sample": "P1TLH", "CellType": types[::-1]})
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(values, index=pd.Index(genes), columns=cells).to_csv(
+        folder / "GSE115469_Data.csv.gz"
+    )
+    about.to_csv(folder / "GSE115469_CellClusterType.txt.gz", sep="\t", index=False)
+    listed = ["ABSENT", *genes[249::-1]]
+    panglao = ad.AnnData(X=np.ones((2, len(listed)), dtype="float32"))
+    panglao.var_names = listed
+    return [
+        folder / "GSE115469_Data.csv.gz",
+        folder / "GSE115469_CellClusterType.txt.gz",
+        gzipped(panglao, folder / "panglao_10000.h5ad.gz"),
+    ]
+
+
 def layout(name: str, folder: Path) -> list[Path]:
     """Small files as the authors of a data set lay theirs out."""
     ms = "Factor Value[inferred cell type - authors labels]"
@@ -107,6 +129,8 @@ def layout(name: str, folder: Path) -> list[Path]:
         table.to_csv(folder / "GSE115469_Data.csv.gz")
         about.to_csv(folder / "GSE115469_CellClusterType.txt.gz", sep="\t", index=False)
         return [folder / "GSE115469_Data.csv.gz", folder / "GSE115469_CellClusterType.txt.gz"]
+    if name.startswith("macparland_scbert"):
+        return liver(folder)
     if name == "pancreas_scib":
         tech = ["celseq", "inDrop1", "inDrop4"] * 4
         cells = some_cells(counts=False, celltype=three_types(), tech=tech)
@@ -220,6 +244,19 @@ def test_a_symbol_that_occurs_twice_is_made_unique(tmp_path: Path):
 def test_hepatocyte_clusters_become_one_type(tmp_path: Path):
     cells = small("macparland", tmp_path, facts=Facts(labels=2, batches=1)).read()
     assert cells.obs["cell_type"].value_counts().to_dict() == {"Hepatocyte": 8, "Cholangiocytes": 4}
+
+
+def test_liver_cells_are_on_the_genes_of_scbert_as_the_authors_took_them(tmp_path: Path):
+    """A gene that is absent is zero, cells need 200 genes, and values are log2."""
+    source = small("macparland_scbert", tmp_path, facts=Facts(cells=11, genes=251, labels=2))
+    cells = source.read()
+    given = pd.read_csv(source.paths()[0], index_col=0)
+    assert list(cells.var_names[:2]) == ["ABSENT", "GENE249"]
+    assert cells[:, "ABSENT"].X.sum() == 0
+    expected = given.loc["GENE7"].to_numpy()[:11] * np.log(2)
+    np.testing.assert_allclose(cells[:, "GENE7"].X.toarray().ravel(), expected, rtol=1e-5)
+    apart = small("macparland_scbert_20", tmp_path / "20", facts=Facts(labels=3)).read()
+    assert set(apart.obs["cell_type"]) == {"Hepatocyte_1", "Hepatocyte_6", "Cholangiocytes"}
 
 
 def test_indrop_runs_are_one_batch(tmp_path: Path):

@@ -42,12 +42,18 @@ def test_pretraining_guesses_better_than_any_one_bin(pretrained):
     assert metrics["n_train"] == len(saw["scbert pretraining"]) == 490
 
 
-def test_the_most_common_bin_is_asked_the_same(pretrained):
+def test_both_floors_are_asked_the_same(pretrained):
     ctx, metrics, *_ = pretrained
-    floor, *_ = run(ctx, "pretraining", model="most_common_bin", n_genes=100)
-    assert floor["test/constant"] == metrics["test/constant"]  # the same bins were masked
-    assert floor["test/accuracy"] <= floor["test/constant"]
-    assert floor["test/macro_recall"] == pytest.approx(1 / 5)
+    own, *_ = run(ctx, "pretraining", model="most_common_bin", n_genes=100)
+    overall, *_ = run(ctx, "pretraining", model="most_common_bin_overall", n_genes=100)
+    for floor in (own, overall):  # the same bins were masked
+        assert floor["test/constant"] == metrics["test/constant"]
+        assert floor["test/cell_constant"] == metrics["test/cell_constant"]
+    assert own["test/accuracy"] == own["test/cell_constant"]
+    assert own["test/modal_cells"] == own["test/modal_answers"] == 1
+    assert overall["test/accuracy"] <= overall["test/constant"] < own["test/accuracy"]
+    assert overall["test/macro_recall"] == pytest.approx(1 / 5)
+    assert 0 < overall["test/modal_cells"] < 1
 
 
 def test_weights_are_kept_in_the_authors_layout(pretrained):
@@ -96,6 +102,15 @@ def test_the_papers_choices_run_and_differ(pretrained, change):
     usual, one = run(ctx, **base)[1], run(ctx, **base, **change)[1]
     assert [m["train/loss"] for m in usual] != [m["train/loss"] for m in one]
     assert run(ctx, **base, **change)[1] == one  # and the same again
+
+
+def test_the_report_asks_cells_in_another_order_and_gives_each_its_own_answer(pretrained):
+    ctx, _, _, _, trial = pretrained
+    base = {"weights": f"trial:{trial.id}", **QUICK}
+    usual, drawn = run(ctx, **base)[0], run(ctx, **base, report_batch=64)[0]
+    assert drawn == usual  # an output is of its cell alone
+    paper = {**base, "stabiliser": "paper", "report_batch": 64}
+    assert run(ctx, **paper)[0] == run(ctx, **paper)[0]
 
 
 def test_under_the_papers_protocol_the_choice_on_reported_cells_is_stamped(pretrained):

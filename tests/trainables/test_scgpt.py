@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from orchestrator.known_sweeps import find_sweep
+from orchestrator.models_cli import examined, published
 from trainables import catalog
 from trainables.cells import open_cells, prepare, rows
 from trainables.networks import weights
-from trainables.networks.scgpt import Architecture, ScGPTNetwork
 from trainables.networks.scgpt_authors import installed
+from trainables.networks.scgpt_checkpoint import build
 from trainables.networks.scgpt_runs import freeze
 from trainables.protocols import NotApplicable
 from trainables.splits import random_split
+from trainables.trial import Trial
 
 TINY = {"layers": 2, "width": 16, "heads": 2, "hidden": 16}
 FRESH = {"weights": "none", **TINY}
@@ -214,20 +217,90 @@ def test_genes_that_the_training_rows_hardly_express_are_not_chosen_among(everyo
 # ---- what is frozen ----------------------------------------------------------------------------
 
 
-def counted(what):
-    """Trainable parameters of the human model with the 21 classes of the paper's count."""
+@pytest.fixture
+def human_vocabulary(tmp_path):
+    """A `vocab.json` of as many genes as the authors'; the three special tokens are not in it."""
+    path = tmp_path / "vocab.json"
+    path.write_text(json.dumps({f"GENE{i}": i for i in range(60_694)}))
+    return path
+
+
+def counted(arm, path):
+    """Trainable parameters of an arm of Supplementary Table 5 at the paper's size.
+
+    21 classes are those of the myeloid cells, which the paper's two numbers are of.
+    """
+    params = {**find_sweep("boiarsky2023/supp_table5").models[arm], "vocabulary": str(path)}
+    model = catalog.model("scgpt", params)
+    shape = model.architecture(model.own_vocabulary(None), classes=21, mvc=False)
     with torch.device("meta"):
-        network = ScGPTNetwork(Architecture(tokens=60_697, pad=60_694, classes=21, mvc=False))
-    freeze(network, what)
+        network = build(shape)
+    freeze(network, model.freeze)
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def test_freezing_embeddings_leaves_the_paper_s_own_number_of_parameters():
+def counts_of_the_paper(path):
     """Supp Table 5: 51,342,358 and 19,999,766, though its text says "all pre-decoder weights"."""
-    assert counted("none") == 51_342_358
-    assert counted("embeddings") == 19_999_766
+    assert counted("scgpt/scratch", path) == 51_342_358
+    assert counted("scgpt/scratch_frozen", path) == 19_999_766
     trunk = 12 * (4 * (512 * 512 + 512) + 2 * (512 * 512 + 512) + 4 * 512)
-    assert counted("all_but_decoder") == 19_999_766 - trunk
+    assert counted("scgpt/scratch_head_only", path) == 19_999_766 - trunk
+
+
+def test_runs_from_scratch_have_the_paper_s_own_number_of_parameters(human_vocabulary):
+    counts_of_the_paper(human_vocabulary)
+
+
+def test_so_they_have_with_the_vocabulary_of_the_authors_repository(shared_data):
+    counts_of_the_paper(shared_data / "vocab" / "scgpt_default_census_vocab.json")
+
+
+def test_a_fresh_network_takes_a_given_vocabulary(human_vocabulary, everyone, parts, ctx):
+    known = [*everyone.var_names[:100], *(f"OTHER{i}" for i in range(300))]
+    human_vocabulary.write_text(json.dumps({gene: i for i, gene in enumerate(known)}))
+    model = catalog.model("scgpt", {**FRESH, "vocabulary": str(human_vocabulary), "epochs": 1})
+    model.check(everyone)
+    found = model.reconstruct(everyone, ctx)
+    assert list(found.genes) == list(everyone.var_names[:100])
+    made = model.pretrain(*parts, ctx)
+    assert len(json.loads((made.weights / "vocab.json").read_text())) == 403
+
+
+def test_a_vocabulary_travels_with_its_trial_and_decides_its_id(human_vocabulary, tmp_path):
+    def trial(path):
+        return Trial("scgpt", "annotation", "toy", 0, 1.0, {**FRESH, "vocabulary": str(path)})
+
+    located = trial(human_vocabulary).located()
+    assert located.external["vocabulary"].path == str(human_vocabulary)
+    copy = tmp_path / "elsewhere.json"
+    copy.write_text(human_vocabulary.read_text())
+    assert trial(copy).id == located.id
+    copy.write_text(json.dumps({"ONE": 0}))
+    assert trial(copy).id != located.id
+
+
+def test_the_vocabulary_alone_can_be_taken_and_checked(human_vocabulary, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path / "weights"))
+    known = published("scgpt", "vocabulary")
+    assert known.urls["vocab.json"].endswith("/scgpt/tokenizer/default_census_vocab.json")
+    known.take([human_vocabulary])
+    assert not known.missing()
+    (row,) = examined("scgpt")(known.folder)
+    assert row["shape"] == "(60,697 tokens)"
+    model = catalog.model("scgpt", {**FRESH, "vocabulary": "vocabulary"})
+    assert len(model.own_vocabulary(None)) == 60_697
+
+
+def test_a_vocabulary_that_cannot_be_had_is_asked_for(everyone, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAUNTLET_WEIGHTS", str(tmp_path))
+    for name in ("human", "vocabulary"):
+        model = catalog.model("scgpt", {**FRESH, "vocabulary": name})
+        with pytest.raises(NotApplicable, match="models fetch scgpt --variant vocabulary"):
+            model.check(everyone)
+    with pytest.raises(ValueError, match="no vocabulary at"):
+        catalog.model("scgpt", {**FRESH, "vocabulary": "./none.json"}).check(everyone)
+    with pytest.raises(ValueError, match="bring their own vocabulary"):
+        catalog.model("scgpt", {"weights": "human", "vocabulary": "human"})
 
 
 @pytest.mark.parametrize("what", ["embeddings", "all_but_decoder"])

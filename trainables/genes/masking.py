@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
 from trainables.genes.panel import dense
+from trainables.protocols import Pretrained
 
 MASK = 6
 SHARE, REPLACED = 0.15, 0.9
@@ -44,6 +46,27 @@ class Masked:
     def asked(self, which: np.ndarray) -> np.ndarray:
         """The bins of some of the stored tokens, int64."""
         return self.tokens.data[which].astype(np.int64)
+
+    def answered(self, given: np.ndarray, weights: Path | None = None) -> Pretrained:
+        """Answers of a model for the hidden tokens, with the commonest bin of each one's cell."""
+        row = self.places(self.hidden)[0]
+        own = commonest_bins(self.tokens)[row]
+        return Pretrained(weights, self.asked(self.hidden), given, cell=row, commonest=own)
+
+
+def commonest_bins(tokens: sparse.csr_matrix) -> np.ndarray:
+    """Commonest bin of each cell, zeros aside, int64; the smallest among equals, 0 without tokens.
+
+    Bins of hidden tokens count too, as in the authors' nog2v_explore.ipynb.
+
+    >>> commonest_bins(sparse.csr_matrix([[2, 2, 1], [3, 1, 0], [0, 0, 0]])).tolist()
+    [2, 1, 0]
+    """
+    n_bins = int(tokens.data.max(initial=0)) + 1
+    row = np.repeat(np.arange(tokens.shape[0]), np.diff(tokens.indptr))
+    places = row * n_bins + tokens.data.astype(np.int64)
+    counts = np.bincount(places, minlength=tokens.shape[0] * n_bins)
+    return counts.reshape(tokens.shape[0], n_bins).argmax(axis=1)
 
 
 def masked(tokens: sparse.csr_matrix, rng: np.random.Generator) -> Masked:

@@ -26,8 +26,8 @@ def most_variable(
         return among
     if flavor == "seurat_v3" and find_spec("skmisc") is None:
         raise LookupError(
-            "flavor 'seurat_v3' needs scikit-misc: uv sync --extra scgpt, or pip install"
-            " scikit-misc; 'cell_ranger' does not"
+            "flavor 'seurat_v3' needs scikit-misc: uv sync, or pip install scikit-misc;"
+            " 'cell_ranger' does not"
         )
     import anndata as ad
     import scanpy as sc

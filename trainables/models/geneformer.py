@@ -16,9 +16,10 @@ from trainables.choices import check_choices
 from trainables.external import External, absolute, present
 from trainables.genes import dictionaries
 from trainables.genes.dictionaries import HUB_FILES, OPTIONAL, Dictionaries
+from trainables.genes.expressed import expressed_in
 from trainables.genes.overlap import BY_ID, LEAST, Overlap, check_share
 from trainables.genes.ranks import places, to_rank
-from trainables.identity import NOT_IN_ID
+from trainables.identity import LATER, NOT_IN_ID
 from trainables.networks import MADE_BY
 from trainables.official_files import GENEFORMER_REVISION as REVISION
 from trainables.protocols import (
@@ -77,6 +78,8 @@ class Geneformer:
     hidden: int = 512
     max_length: int = 0
     """The most tokens of a cell; 0 is all that the network has places for."""
+    min_cells: int = field(default=0, metadata=LATER)
+    """Zero-shot: genes of fewer cells are no tokens; the paper's 10."""
 
     layer: str = "second_to_last"
     """Whose output embeds a cell: `hidden_states[-2]`, the authors' emb_layer=-1, as in the paper;
@@ -189,7 +192,7 @@ class Geneformer:
     @property
     def frozen(self) -> bool:
         """Whether a cell's embedding is its own; a fresh network's depends on seed and medians."""
-        return self.weights != "none"
+        return self.weights != "none" and not self.min_cells
 
     # ---- capabilities -------------------------------------------------------------------------
 
@@ -200,7 +203,7 @@ class Geneformer:
         authors' tokenizer leaves such cells out, and here each cell needs an answer.
         """
         run, known = self.run(cells, ctx)
-        ranked = self.ranked(cells, known, run)
+        ranked = self.ranked(cells, known, run, self.expressed(cells, ctx))
         pooling = self.pooling or {"v1": "mean", "v2": "cls"}[known.version]
         if pooling == "cls" and known.version == "v1":
             raise ValueError("geneformer V1 has no <cls> to embed with; take pooling='mean'")
@@ -212,7 +215,7 @@ class Geneformer:
         A special token that the network names counts as a gene that was not asked, as there.
         """
         run, known = self.run(cells, ctx, masked=True)
-        ranked = self.ranked(cells, known, run)
+        ranked = self.ranked(cells, known, run, self.expressed(cells, ctx))
         asked, given, lengths = run.retold(ranked)
         size = run.network.config.vocab_size
         told = places(asked, lengths, size), places(given, lengths, size)
@@ -308,14 +311,23 @@ class Geneformer:
             pad_token_id=0,
         )
 
-    def ranked(self, cells: Cells, known: Dictionaries, run: Run) -> Ranked:
+    def expressed(self, cells: Cells, ctx: Context) -> np.ndarray | None:
+        """Columns that `min_cells` leaves; None where it leaves all."""
+        if not self.min_cells:
+            return None
+        ctx.saw("geneformer filter of genes", cells.obs_names[fit_rows(cells)])
+        return expressed_in(cells, self.min_cells)
+
+    def ranked(
+        self, cells: Cells, known: Dictionaries, run: Run, columns: np.ndarray | None = None
+    ) -> Ranked:
         """Cells as the network reads them. Raises ValueError where no gene has a token."""
         from trainables.networks.geneformer_tokens import tokens
 
         most, threads = run.network.config.max_position_embeddings, run.ctx.cpus
         how = known, self.values, min(self.max_length or most, most)
         source = f"geneformer's weights {self.weights!r}"
-        return tokens(cells, *how, source=source, threads=threads)
+        return tokens(cells, *how, source=source, threads=threads, columns=columns)
 
     def schedule(
         self, rows: int, *, epochs: int, lr: float, warmup: int, best: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,7 +16,7 @@ from trainables.genes.coexpression import positions
 from trainables.genes.overlap import BY_SYMBOL, LEAST, Overlap, check_share
 from trainables.genes.panel import Panel
 from trainables.genes.variable import most_variable
-from trainables.identity import NOT_IN_ID
+from trainables.identity import LATER, NOT_IN_ID
 from trainables.metrics import classification
 from trainables.networks import MADE_BY
 from trainables.protocols import (
@@ -100,6 +100,10 @@ class ScBERT:
     redraw: int = 0
     """Random features are drawn anew every so many passes, in frozen blocks too; the paper's 1000.
     0 keeps those of the weights, and the frozen blocks then say the same in every epoch."""
+
+    report_batch: int = field(default=0, metadata=LATER)
+    """Cells of a forward pass where the kept epoch names the reported cells; the paper's 64. Cells
+    are then asked in an order that the seed draws, also after each epoch. 0: `batch`, in order."""
 
     dim: int = 200
     depth: int = 6
@@ -205,9 +209,10 @@ class ScBERT:
         trunks = run.trunks((train, valid, test), len(names), cast(Any, self.trained))
         run.keep(trunks[:2], self.prefix_mb)
         truth = words(valid, "cell_type")
+        after, at_end = ("order after epochs", "order of report") if self.report_batch else ("", "")
 
         def evaluate() -> Metrics:
-            said = names[run.classified(trunks[1])]
+            said = names[run.classified(trunks[1], drawn_for=after)]
             scores = classification.counted(truth, said).scores(np.unique(truth))
             return {f"valid/{name}": scores[name] for name in ("accuracy", "macro_f1")}
 
@@ -216,7 +221,7 @@ class ScBERT:
             run.network, trunks[0], y, weight, self.redraw, ctx.seed, ctx.parts
         )
         done = run.trained(loss, train.n_obs, *self.schedule("valid/accuracy"), evaluate)
-        said = [names[run.classified(trunk)] for trunk in trunks[1:]]
+        said = [names[run.classified(trunk, self.report_batch, at_end)] for trunk in trunks[1:]]
         notes = {"epoch": float(done.best_epoch), "genes_absent": float(run.panel.absent(train))}
         return Predictions(valid=said[0], test=said[1], notes=notes)
 
@@ -238,10 +243,10 @@ class ScBERT:
         run = self.start(train, ctx)
         taught, shown, hidden = (run.tokens(part) for part in (train, valid, test))
         run.pretrain(taught, shown, *self.schedule(""))
-        asked, given = run.guessed(hidden, "test")
+        answers = run.guessed(hidden, "test")
         folder = ctx.scratch / "weights"
         made = keep(run.network, run.panel, self.epochs, folder) if self.epochs else None
-        return Pretrained(weights=made, asked=asked, given=given)
+        return replace(answers, weights=made)
 
     # ---- what these share ---------------------------------------------------------------------
 

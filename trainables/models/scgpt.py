@@ -18,7 +18,7 @@ from trainables.genes.summed import summed
 from trainables.genes.tokens import Tokens, like, tokenized
 from trainables.genes.variable import FLAVORS, expressed, most_variable
 from trainables.genes.vocabulary import Aligned, align, new_vocabulary, read_vocabulary
-from trainables.identity import NOT_IN_ID
+from trainables.identity import LATER, NOT_IN_ID
 from trainables.networks import MADE_BY
 from trainables.protocols import (
     Card,
@@ -29,11 +29,22 @@ from trainables.protocols import (
     Pretrained,
     Reconstruction,
 )
+from trainables.scgpt_files import (
+    FILES,
+    PUBLISHED,
+    URLS,
+    VOCABULARY,
+    vocabulary,
+    vocabulary_external,
+    vocabulary_identity,
+    vocabulary_row,
+)
 from trainables.store import Store
 
 if TYPE_CHECKING:
     from trainables.networks.precision import Precision
     from trainables.networks.rates import Rate
+    from trainables.networks.scgpt import Architecture
     from trainables.networks.scgpt_checkpoint import Checkpoint
     from trainables.networks.scgpt_runs import Run
     from trainables.networks.training import Plan
@@ -49,7 +60,6 @@ CHOICES = {
 }
 SHAPE = {"layers": "nlayers", "width": "embsize", "heads": "nheads", "hidden": "d_hid"}
 """Our fields, as `args.json` names them."""
-DRIVE = "https://drive.google.com/drive/folders"
 FINE_TUNING, ZERO_SHOT, PRETRAINING = 3001, 1200, 1200
 """The authors' most tokens of a cell, `<cls>` included."""
 
@@ -64,7 +74,10 @@ class ScGPT:
 
     weights: str = "human"
     """"human", "blood", "kidney" (gauntlet models fetch scgpt), a folder, "trial:<id>", or "none":
-    a fresh network whose vocabulary is the cells' own genes."""
+    a fresh network."""
+    vocabulary: str = field(default="", metadata=LATER)
+    """A fresh network's tokens: "human" (the authors', 60,697), "vocabulary" (the same from their
+    repository), a `vocab.json` or its folder; "" takes the genes of the cells."""
     backend: str = "fast"
     """"fast", our network, or "authors", that of the `scgpt` package (an extra): equal outputs."""
     layers: int = 12
@@ -105,13 +118,9 @@ class ScGPT:
     least_overlap: float = field(default=LEAST, metadata=NOT_IN_ID)
     """Least share of the cells' genes that the model must know; see `genes.overlap.LEAST`."""
     draws: ClassVar[str] = "scgpt"
-    published: ClassVar[dict[str, str]] = {
-        "human": f"{DRIVE}/1oWh_-ZRdhtoGQ2Fw24HP41FgLoomVo-y",
-        "blood": f"{DRIVE}/1kkug5C7NjvXIwQGGaGoqXTk_Lb_pDrBU",
-        "kidney": f"{DRIVE}/1S-1AR65DF120kNFpEbWCvRHPhpkGK3kK",
-    }
-    """Variants, and where scGPT's README links to them."""
-    files: ClassVar[tuple[str, ...]] = ("best_model.pt", "args.json", "vocab.json")
+    published: ClassVar[dict[str, str]] = PUBLISHED
+    files: ClassVar[dict[str, tuple[str, ...]]] = FILES
+    urls: ClassVar[dict[str, dict[str, str]]] = URLS
     card: ClassVar = Card(
         summary="a transformer pretrained on 33 million human cells",
         species="human",
@@ -130,12 +139,19 @@ class ScGPT:
         check_share("scgpt", self.least_overlap)
         if not self.mask_ratios or not all(0 < ratio < 1 for ratio in self.mask_ratios):
             raise ValueError(f"mask_ratios {self.mask_ratios} must all be above 0 and below 1")
+        if self.vocabulary and self.weights != "none":
+            raise ValueError(
+                f"scgpt's weights {self.weights!r} bring their own vocabulary: leave vocabulary"
+                " out, or set weights='none'"
+            )
 
     @staticmethod
     def examine(folder: Path) -> list[dict[str, str]]:
         """What becomes of each key of a folder of weights; ValueError where one fits nowhere."""
         from trainables.networks.scgpt_checkpoint import fates
 
+        if [path.name for path in folder.iterdir()] == [VOCABULARY]:
+            return [vocabulary_row(folder)]
         return fates(folder)
 
     def check(self, cells: Cells) -> None:
@@ -144,34 +160,44 @@ class ScGPT:
 
         if self.weights != "none":
             weights.check(self.weights, "scgpt")
+        if self.vocabulary:
+            self.own_vocabulary(cells)
         if not self.weights.startswith(MADE_BY):
             overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
             overlap.refuse("scgpt", self.least_overlap, BY_SYMBOL)
 
     def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
-        """Columns of the cells that have a token; all where a fresh network takes these genes.
+        """Columns of the cells that have a token; all where a fresh network takes their genes.
 
         Raises ValueError where none has one.
         """
         from trainables.networks import weights
 
         if self.weights == "none":
-            return np.arange(cells.n_vars)
+            if not self.vocabulary:
+                return np.arange(cells.n_vars)
+            return np.flatnonzero(self.aligned(cells, self.own_vocabulary(cells)).tokens >= 0)
         folder = weights.folder(self.weights, store, "scgpt")
         found = self.aligned(cells, read_vocabulary(folder / "vocab.json"))
         return np.flatnonzero(found.tokens >= 0)
 
     def identity(self) -> dict[str, Any]:
-        """What stands for the weights in a trial's id: their content."""
+        """What stands for weights and vocabulary in a trial's id: their content."""
         from trainables.networks import weights
 
-        return {"weights": weights.identity(self.weights, "scgpt")}
+        known = {"weights": weights.identity(self.weights, "scgpt")}
+        if self.vocabulary:
+            known["vocabulary"] = vocabulary_identity(self.vocabulary)
+        return known
 
     def external(self) -> dict[str, External]:
-        """The weights' files."""
+        """The files of the weights, and of a fresh network's vocabulary."""
         from trainables.networks import weights
 
-        return present(weights=weights.external(self.weights, "scgpt"))
+        return present(
+            weights=weights.external(self.weights, "scgpt"),
+            vocabulary=vocabulary_external(self.vocabulary),
+        )
 
     @property
     def attention(self) -> str:
@@ -250,35 +276,48 @@ class ScGPT:
     def run(self, cells: Cells, ctx: Context, *, classes: int = 1, mvc: bool) -> Run:
         """A network with its vocabulary and the columns of `cells` that are in it."""
         from trainables.networks.generators import seeded
-        from trainables.networks.scgpt import Architecture
         from trainables.networks.scgpt_checkpoint import build
         from trainables.networks.scgpt_runs import Run
 
         known = self.checkpoint(ctx)
-        vocabulary = known.vocabulary if known else new_vocabulary(cells.var_names)
-        genes = self.aligned(cells, vocabulary)
+        tokens = known.vocabulary if known else self.own_vocabulary(cells)
+        genes = self.aligned(cells, tokens)
         print(genes.described())
         if known:
             shape = known.architecture(classes=classes, mvc=mvc, dropout=self.dropout)
         else:
-            own = {name: getattr(self, name) for name in (*SHAPE, "dropout")}
-            tokens, pad = len(vocabulary), vocabulary["<pad>"]
-            shape = Architecture(tokens=tokens, pad=pad, classes=classes, mvc=mvc, **own)
+            shape = self.architecture(tokens, classes=classes, mvc=mvc)
         with seeded(ctx.seed, "init"):
             network = build(shape, self.backend)
         if known:
             known.load_into(network)
         n_bins = known.n_bins if known else 51
         found = (genes.columns, genes.ids, genes.names[genes.columns].astype(str), genes.tokens)
-        return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
+        return Run(network.to(ctx.device), tokens, n_bins, *found, ctx, self.precision)
+
+    def own_vocabulary(self, cells: Cells) -> dict[str, int]:
+        """Token to number, of a fresh network; raises as `scgpt_files.vocabulary` does."""
+        return vocabulary(self.vocabulary) if self.vocabulary else new_vocabulary(cells.var_names)
+
+    def architecture(
+        self, tokens: Mapping[str, int], *, classes: int = 1, mvc: bool
+    ) -> Architecture:
+        """The shape of a fresh network with this vocabulary."""
+        from trainables.networks.scgpt import Architecture
+
+        own = {name: getattr(self, name) for name in (*SHAPE, "dropout")}
+        ends = {"tokens": len(tokens), "pad": tokens["<pad>"]}
+        return Architecture(**ends, classes=classes, mvc=mvc, **own)
 
     def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
         """Genes of the cells and their tokens: by the Ensembl id in a token's name, else by symbol.
 
         Raises ValueError where no gene has a token.
         """
-        source = f"the weights {self.weights!r}"
-        return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
+        named = f"weights {self.weights!r}"
+        if self.vocabulary:
+            named = f"vocabulary {self.vocabulary!r}"
+        return align(cells.var_names, vocabulary, source=f"the {named}", ids=ids_beside(cells.var))
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""

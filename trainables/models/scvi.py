@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trainables.cells import fit_rows
+from trainables.genes.expressed import expressed_in
+from trainables.identity import LATER
 from trainables.protocols import Card, Cells, Context, Matrix
 from trainables.seeds import borrowed
 
@@ -26,6 +28,8 @@ class SCVI:
     gene_likelihood: str = "nb"
     max_epochs: int = 0
     """0 leaves it to scvi-tools: 400, and fewer above 20,000 cells."""
+    min_cells: int = field(default=0, metadata=LATER)
+    """Genes of fewer cells are left out; the paper's 10."""
 
     precision: ClassVar[str] = "float32"
     card: ClassVar = Card(
@@ -60,7 +64,8 @@ class SCVI:
         ctx.saw("scvi fit", cells.obs_names[fitted_on])
         batches = [key for key in ("batch",) if key in cells.obs]
         # a copy: scvi-tools writes into what it is given, and log values are of no use to it
-        counts: Any = ad.AnnData(X=cells.layers["counts"].copy(), obs=cells.obs[batches].copy())
+        chosen = cells.layers["counts"][:, expressed_in(cells, self.min_cells)]
+        counts: Any = ad.AnnData(X=chosen.copy(), obs=cells.obs[batches].copy())
         counts.obs_names_make_unique()
         fitted = counts[fitted_on].copy()
         scvi.model.SCVI.setup_anndata(fitted, batch_key=batches[0] if batches else None)

@@ -122,16 +122,25 @@ class Trunk:
         self.kept = np.load(home / "prefix.npy", mmap_mode="r")
 
 
-def classify(network: ScBERTNetwork, trunk: Trunk, batch: int, precision: Precision) -> np.ndarray:
-    """Class number of each of a trunk's cells; ValueError where a score is NaN or infinity."""
+def classify(
+    network: ScBERTNetwork,
+    trunk: Trunk,
+    batch: int,
+    precision: Precision,
+    order: np.ndarray | None = None,
+) -> np.ndarray:
+    """The class number of each of a trunk's cells, which come in `order`, or one after another.
+
+    Raises ValueError where a score is NaN or infinity. Which cells share a batch matters with stabiliser="paper" alone.
+    """
     device = network.token_emb.weight.device
-    rows = np.arange(trunk.tokens.shape[0])
-    said = []
+    rows = np.arange(trunk.tokens.shape[0]) if order is None else order
+    parts = []
     with torch.no_grad(), autocast(device, precision):
         for start in range(0, len(rows), batch):
             x = network.blocks(trunk(rows[start : start + batch]), trunk.first)
-            said.append(network.to_out(network.norm(x)).float().cpu())
-    scores = torch.cat(said).numpy()
+            parts.append(network.to_out(network.norm(x)).float().cpu().numpy())
+    scores = np.concatenate(parts)[np.argsort(rows)]
     refuse_nan(scores, precision, device, "scbert")
     return scores.argmax(axis=1)
 

@@ -38,13 +38,21 @@ class Ranked:
 
 
 def tokens(
-    cells: Cells, known: Dictionaries, values: str, longest: int, *, source: str, threads: int
+    cells: Cells,
+    known: Dictionaries,
+    values: str,
+    longest: int,
+    *,
+    source: str,
+    threads: int,
+    columns: np.ndarray | None = None,
 ) -> Ranked:
     """Cells as the network reads them; says how many genes have a token, and what was dropped.
 
     Columns of one token are added, as the authors' `sum_ensembl_ids` does.
 
-    `values` as in `genes.ranks.to_rank`; a cell has `longest` tokens at most. Raises ValueError,
+    `values` as in `genes.ranks.to_rank`; a cell has `longest` tokens at most. Only genes of
+    `columns`, where given, are tokens; the others still count in a cell's total. Raises ValueError,
     naming `source`, where no gene has one.
     """
     found = known.found(cells.var, source=source)
@@ -55,8 +63,11 @@ def tokens(
     specials = 2 if known.version == "v2" else 0
     x, n_counts = to_rank(cells, values)
     most = longest - specials
+    ids_of_genes = found.tokens
+    if columns is not None:
+        ids_of_genes = np.where(np.isin(np.arange(cells.n_vars), columns), found.tokens, -1)
     ids, lengths = rank_values(
-        x, found.tokens, found.medians, n_counts=n_counts, most=most, threads=threads
+        x, ids_of_genes, found.medians, n_counts=n_counts, most=most, threads=threads
     )
     if specials:
         ids, lengths = framed(ids, lengths, known.tokens["<cls>"], known.tokens["<eos>"])

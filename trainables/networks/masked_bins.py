@@ -15,6 +15,7 @@ from trainables.networks.performer import ScBERTNetwork
 from trainables.networks.precision import Precision, autocast, refuse_nan
 from trainables.networks.processes import parted
 from trainables.networks.training import Loss
+from trainables.protocols import Pretrained
 
 
 def guesses(network: ScBERTNetwork, some: Masked) -> Tensor:
@@ -49,8 +50,8 @@ def guessed(
     rng: np.random.Generator,
     batch: int,
     precision: Precision,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The hidden bins of all cells, and the network's: the best of all seven tokens.
+) -> Pretrained:
+    """The hidden bins of all cells, and the network's answers: the best of all seven tokens.
 
     Only what is hidden is scored, as in the authors' nog2v_explore.ipynb. What is hidden depends
     on `rng` and the tokens alone, so that every model is asked the same. Raises ValueError where
@@ -67,7 +68,7 @@ def guessed(
             said = scores.argmax(axis=1)
             given.append(said[some.hidden[some.chosen]])
     refuse_nan(answers, precision, device, "scbert")
-    return every.asked(every.hidden), np.concatenate(given)
+    return every.answered(np.concatenate(given))
 
 
 def by_cell(scores: np.ndarray, some: Masked) -> list[np.ndarray]:

@@ -17,7 +17,7 @@ from trainables.networks.precision import Precision, refuse_nan
 from trainables.networks.processes import group
 from trainables.networks.rates import Rate
 from trainables.networks.training import Loss, Plan, Progress, Training, trainable
-from trainables.protocols import Cells, Context, Metrics
+from trainables.protocols import Cells, Context, Metrics, Pretrained
 from trainables.seeds import stream
 
 
@@ -86,13 +86,21 @@ class Run:
                 if trunk.frozen and trunk.first:
                     trunk.keep(self.ctx.store)
 
-    def classified(self, trunk: Trunk) -> np.ndarray:
-        """The class number of each of a trunk's cells."""
-        return classify(self.network, trunk, self.at_once, self.precision)
+    def classified(self, trunk: Trunk, batch: int = 0, drawn_for: str = "") -> np.ndarray:
+        """The class number of each of a trunk's cells.
+
+        `batch`: cells of a forward pass; 0 is that of training. `drawn_for`: purpose by which the
+        seed draws an order of the cells; "" takes them one after another.
+        """
+        order = None
+        if drawn_for:
+            order = stream(self.ctx.seed, drawn_for).permutation(trunk.tokens.shape[0])
+        at_once = max(1, batch // self.ctx.parts) if batch else self.at_once
+        return classify(self.network, trunk, at_once, self.precision, order)
 
     # ---- hidden bins --------------------------------------------------------------------------
 
-    def guessed(self, tokens: sparse.csr_matrix, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def guessed(self, tokens: sparse.csr_matrix, part: str) -> Pretrained:
         """Hidden bins, and the network's: one cell at a time where a cell's output depends on its
         batch, as in the authors' notebook."""
         rng = stream(self.ctx.seed, f"mask {part}")
@@ -108,8 +116,8 @@ class Run:
         loss = masked_bins.hidden_loss(self.network, train, *how)
 
         def evaluate() -> Metrics:
-            asked, given = self.guessed(valid, "valid")
-            return {"valid/accuracy": float((asked == given).mean())}
+            answers = self.guessed(valid, "valid")
+            return {"valid/accuracy": float((answers.asked == answers.given).mean())}
 
         return self.trained(loss, train.shape[0], plan, rate, evaluate)
 

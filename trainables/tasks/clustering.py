@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from trainables import zero_shot
+from trainables.identity import LATER
 from trainables.metrics.clustering import ALGORITHMS
 from trainables.metrics.space import (
     BACKENDS,
@@ -39,6 +40,12 @@ class Clustering:
     """Beyond that many cells a seeded draw of them is scored, with intervals."""
     umap: bool = False
     """Also keep UMAP coordinates."""
+    min_genes: int = field(default=0, metadata=LATER)
+    """Cells with fewer genes are left out, for all models alike; Kedzierska et al. take 10."""
+    without: tuple[str, ...] = field(default=(), metadata=LATER)
+    """Batches whose cells are left out."""
+    n_components: int = field(default=0, metadata=LATER)
+    """Score this many principal components of an embedding; 0 scores it as it is."""
 
     needs: ClassVar[type] = Embedder
     version: ClassVar[int] = 2
@@ -58,7 +65,11 @@ class Clustering:
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, whose definitions, and how clusters were chosen."""
         how = f"{self.resolution} {self.clusters_by()}"
-        return zero_shot.described(self.backend, self.max_cells, cells, how)
+        if self.n_components:
+            how += f", {self.n_components} principal components"
+        cells = cells if cells is None else self.chosen(cells)
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return zero_shot.described(self.backend, self.max_cells, cells, how, taken)
 
     def clusters_by(self) -> str:
         """The algorithm's name."""
@@ -70,15 +81,21 @@ class Clustering:
         """Nothing is held out: all cells are embedded and scored."""
         return Drawn("whole")
 
+    def chosen(self, cells: Cells) -> Cells:
+        """The cells that are embedded and scored; see `zero_shot.chosen`."""
+        return zero_shot.chosen(cells, self.min_genes, self.without)
+
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no cell types to compare clusters with."""
         check_installed(self.backend)
+        cells = self.chosen(cells)
         zero_shot.check_labels("clustering", cells)
 
     def __call__(self, model: Embedder, cells: Cells, ctx: Context) -> Metrics:
         """asw_label, nmi, ari, avg_bio, and the last three label-blind when guided."""
+        cells = self.chosen(cells)
         scored = zero_shot.sample(cells.n_obs, self.max_cells, ctx)
-        space = zero_shot.embedded(model, cells, ctx, scored)
+        space = zero_shot.embedded(model, cells, ctx, scored, self.n_components)
         found = self.scores(space)
         ctx.save("certificate.csv", certified(found, self.backend))
         if self.umap:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from trainables import zero_shot
 from trainables.cells import words
+from trainables.identity import LATER
 from trainables.metrics.space import (
     BACKENDS,
     Space,
@@ -32,6 +33,12 @@ class Integration:
     """Beyond that many cells a seeded draw of them is scored, with intervals."""
     umap: bool = False
     """Also keep UMAP coordinates."""
+    min_genes: int = field(default=0, metadata=LATER)
+    """Cells with fewer genes are left out, for all models alike; Kedzierska et al. take 10."""
+    without: tuple[str, ...] = field(default=(), metadata=LATER)
+    """Batches whose cells are left out."""
+    n_components: int = field(default=0, metadata=LATER)
+    """Score this many principal components of an embedding; 0 scores it as it is."""
 
     needs: ClassVar[type] = Embedder
     version: ClassVar[int] = 1
@@ -55,7 +62,10 @@ class Integration:
 
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, and whose definitions."""
-        return zero_shot.described(self.backend, self.max_cells, cells)
+        how = f"{self.n_components} principal components" if self.n_components else ""
+        cells = cells if cells is None else self.chosen(cells)
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return zero_shot.described(self.backend, self.max_cells, cells, how, taken)
 
     by_batch: ClassVar[bool] = False
 
@@ -63,9 +73,14 @@ class Integration:
         """Nothing is held out: all cells are embedded and scored."""
         return Drawn("whole")
 
+    def chosen(self, cells: Cells) -> Cells:
+        """The cells that are embedded and scored; see `zero_shot.chosen`."""
+        return zero_shot.chosen(cells, self.min_genes, self.without)
+
     def check(self, cells: Cells) -> None:
         """Raise ValueError when there are no batches to mix, or no types to mix them in."""
         check_installed(self.backend)
+        cells = self.chosen(cells)
         zero_shot.check_labels("integration", cells)
         known = cells.obs["batch"].nunique() if "batch" in cells.obs else 0
         if known < 2:
@@ -81,8 +96,9 @@ class Integration:
 
     def __call__(self, model: Embedder, cells: Cells, ctx: Context) -> Metrics:
         """asw_label_batch, asw_batch, graph_connectivity, pcr, pcr_comparison, ilisi, clisi."""
+        cells = self.chosen(cells)
         scored = zero_shot.sample(cells.n_obs, self.max_cells, ctx)
-        space = zero_shot.embedded(model, cells, ctx, scored)
+        space = zero_shot.embedded(model, cells, ctx, scored, self.n_components)
         found = integration_scores(space, self.backend, cells.X[scored])
         ctx.save("certificate.csv", certified(found, self.backend))
         if self.umap:

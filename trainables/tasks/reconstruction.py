@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from trainables import zero_shot
 from trainables.cells import rows
+from trainables.identity import LATER
 from trainables.metrics.reconstruction import (
     bin_errors,
     by_cell,
@@ -40,6 +42,11 @@ class GivingBack:
     comes back. `NAME+average` is that average as a model of its own.
     """
 
+    min_genes: int = field(default=0, metadata=LATER)
+    """Cells with fewer genes are left out, for all models alike; Kedzierska et al. take 10."""
+    without: tuple[str, ...] = field(default=(), metadata=LATER)
+    """Batches whose cells are left out."""
+
     needs: ClassVar[type] = Reconstructor
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "how well a model gives back the expression that it sees"
@@ -57,7 +64,8 @@ class GivingBack:
 
     def described(self, cells: Cells | None = None) -> str:
         """Which cells, in words."""
-        return "zero-shot, all cells, nothing masked"
+        taken = zero_shot.all_cells(self.min_genes, self.without)
+        return f"zero-shot, {taken}, nothing masked"
 
     by_batch: ClassVar[bool] = False
 
@@ -66,7 +74,12 @@ class GivingBack:
         return Drawn("whole")
 
     def check(self, cells: Cells) -> None:
-        """Any cells will do."""
+        """Raise ValueError where no cell is left to give back."""
+        self.chosen(cells)
+
+    def chosen(self, cells: Cells) -> Cells:
+        """The cells that are given back and scored; see `zero_shot.chosen`."""
+        return zero_shot.chosen(cells, self.min_genes, self.without)
 
     def __call__(self, model: Reconstructor, cells: Cells, ctx: Context) -> Metrics:
         """skill, and the errors of bins or the correlations of ranks, beside the average's.
@@ -76,6 +89,7 @@ class GivingBack:
         Ranks: rank_union, rank_all_tokens, rank_percent_rank (see `rank_correlations`), the mean
         over cells, and `.../median`; `average/...` likewise. Both save `per_cell.parquet`.
         """
+        cells = self.chosen(cells)
         everyone = rows(cells, np.arange(cells.n_obs), labels=False)
         found = model.reconstruct(everyone, ctx)
         measure = {"bins": of_bins, "ranks": of_ranks}[found.kind]
