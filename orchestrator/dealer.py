@@ -238,7 +238,8 @@ class Dealer(Searcher):
         self.losses[i] += 1
         trial = self.table[i]
         if lacks:  # a copy in the storage is seen by whatever machine is next
-            with contextlib.suppress(OSError):  # gone here, too: the record will name it
+            # gone or changed on this machine, too: the record will name it
+            with contextlib.suppress(OSError, ValueError):
                 publish(files_of([trial]), self.ledger.storage)
         parts = parts_for(trial, self.ledger.last(i))
         processes = len(self.wanted[trial.model, trial.task])

@@ -214,6 +214,11 @@ def test_a_planned_comparison_that_cannot_be_made_says_why_and_exits_with_3(tmp_
     assert f"predictions of trial {trials[0].id} cannot be read" in done.output
     (page,) = asked("report", "few", "--storage", tmp_path).stdout.split()
     assert trials[0].id in Path(page).read_text(encoding="utf-8")
+    again = plan(ANNOTATING, tmp_path).to_run
+    assert [trial.id for trial in again] == [trials[0].id], "its trial runs again"
+    assert len(results("few", tmp_path)["trial_id"].unique()) == len(trials), "nothing is lost"
+    execute(again[0], tmp_path, code_version="test")
+    assert asked(*words).exit_code == 0
 
 
 @pytest.mark.parametrize(
