@@ -24,8 +24,6 @@ def test_the_newest_manifest_is_what_a_sweep_means(tmp_path):
 def test_sweeps_whose_names_share_a_folder_are_refused(tmp_path, name):
     planned = plan("quickstart", tmp_path, seeds=1).manifest()
     write_manifest(tmp_path, planned | {"sweep": "a/b"})
-    with pytest.raises(
-        ValueError, match=r"share the folder sweeps/a\.b with the sweep 'a/b'"
-    ):
+    with pytest.raises(ValueError, match=r"share the folder sweeps/a\.b with the sweep 'a/b'"):
         write_manifest(tmp_path, planned | {"sweep": name})
     assert read_manifest(tmp_path, "a/b")["sweep"] == "a/b"
