@@ -22,7 +22,7 @@ from orchestrator.dealing import Deck, Kind
 from orchestrator.execute import lost
 from orchestrator.files import files_of, publish
 from orchestrator.machines import Machine, may_come, together
-from orchestrator.memory import parts_for, trim
+from orchestrator.memory import parts_for
 from orchestrator.records import Ledger, Record
 from trainables.trial import Trial
 
@@ -115,12 +115,6 @@ class Dealer(Searcher):
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing, for the same reason."""
 
-    def keep_up(self) -> None:
-        """Every few seconds: see what the cluster has now, and keep this process small."""
-        if time.monotonic() - self.looked > LOOK_EVERY_S:
-            self.look_round()
-            trim()
-
     def look_round(self) -> None:
         """Update how many workers of each place the cluster now has room for."""
         has, self.looked = ray.cluster_resources(), time.monotonic()
@@ -147,7 +141,8 @@ class Dealer(Searcher):
             return Searcher.FINISHED
         if self.max_concurrent and len(self.workers) >= self.max_concurrent:
             return None
-        self.keep_up()
+        if time.monotonic() - self.looked > LOOK_EVERY_S:
+            self.look_round()
         count, pending = Counter(self.workers.values()), Counter(self.pending.values())
         spare = GROWING if self.growing else 1 + max(self.deck.room.values()) // 8
         free = [
@@ -173,7 +168,6 @@ class Dealer(Searcher):
         The last trials are left to the pending workers of its place. Else these would start when
         nothing is left to do, and a cluster would grow for them.
         """
-        self.keep_up()
         self.collect(worker)
         place = self.workers[worker]
         pending = sum(other == place for other in self.pending.values())

@@ -40,7 +40,6 @@ from orchestrator.machines import (
     together,
     without_gpu,
 )
-from orchestrator.memory import long_lived
 from orchestrator.ray_start import keep_token_private, own_folder, refuse_unlike, watched
 from orchestrator.storage import shown
 from orchestrator.trouble import CannotWrite
@@ -123,8 +122,7 @@ def launch(
             ),
         )
         try:
-            with long_lived():
-                tuner.fit()
+            tuner.fit()
         except tune.TuneError:
             if watcher.trouble is not None:
                 raise watcher.trouble from None

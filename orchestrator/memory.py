@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import platform
@@ -86,31 +85,6 @@ def kills(root: Path = Path("/")) -> int:
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
     return 0
-
-
-@contextlib.contextmanager
-def long_lived() -> Iterator[None]:
-    """While this lasts, Python looks for garbage among newer objects alone, and so looks often.
-
-    A driver holds a whole sweep for as long as it runs. Else Python would wait until a quarter as
-    many objects are new, and the process would grow meanwhile.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.collect()  # counts from here
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def trim() -> None:
-    """Return freed memory to the system, where the C library can.
-
-    Ray frees small pieces from many threads, so its process grows though it holds nothing more.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def give_back() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.bucket import Bucket
+from orchestrator.refusals import trouble
 from trainables.leases import Leases
 
 CLOCK = """
@@ -43,6 +45,8 @@ class Marked:
 HOLDER = """
 import sys
 from pathlib import Path
+from orchestrator.bucket import Bucket
+from orchestrator.refusals import trouble
 from trainables.leases import Leases
 with Leases(Path(sys.argv[1])) as mine:
     print(*mine.take(sys.argv[2:]), flush=True)
@@ -128,3 +132,13 @@ def test_drivers_whose_clocks_disagree_run_no_trial_twice(skewed, tmp_path):
     runs = Counter(mark.name.partition("-")[0] for mark in marks.iterdir())
     assert len(runs) == 16
     assert runs.total() <= 18, "only what the killed driver was at may have run again"
+
+
+@pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "RequestExpired"])
+def test_a_store_that_refuses_the_clock_is_one_sentence(code, monkeypatch):
+    ClientError = pytest.importorskip("botocore.exceptions").ClientError
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://store.example")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    words = trouble(Bucket("lab", ""), ClientError({"Error": {"Code": code}}, "PutObject"))
+    assert words.startswith("https://store.example refuses s3://lab: the clock of this machine")
+    assert "set the clock, then run the same again" in words
