@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.origins import noted
-from analysis.predictions import PREDICTIONS, kept_in
+from analysis.predictions import PREDICTIONS, Predictions, kept_in
 from analysis.results import find_storage, histories, kept, planned, results, with_artifacts
 from analysis.unscored import Unscored, unscored
 
@@ -43,11 +44,29 @@ def answered(
     """A family's rows, each stamped as exploratory or not, and why others cannot be made."""
     from analysis.family import family
 
-    rows, reasons = family(
-        table, asked, manifest.get("stopping"), kept_in(with_artifacts(table, PREDICTIONS, storage))
-    )
+    rows, reasons = family(table, asked, manifest.get("stopping"), predictions_of(table, storage))
     rows = noted(rows, manifest.get("weights"))
     return stamped(rows, table, storage, manifest["sweep"]), reasons
+
+
+def predictions_of(table: pd.DataFrame, storage: str | Path) -> Predictions:
+    """The predictions of the trials of a tidy table; one that is damaged is made again."""
+    place = with_artifacts(table, PREDICTIONS, storage)
+    return kept_in(place, partial(run_again, place))
+
+
+def run_again(place: Path, trial_id: str) -> None:
+    """Let the next run of its sweep run a trial again, where the storage may be written."""
+    from orchestrator.damage import refused
+    from orchestrator.records import Ledger
+
+    ledger = Ledger(place)
+    if ledger.settled(trial_id) is None:
+        return
+    try:
+        ledger.reopen(trial_id, lambda record: True)
+    except Exception as error:  # noqa: BLE001  `refused` raises what is no refusal
+        refused(error)
 
 
 def seeds_wanted(storage: str | Path, sweep: str) -> dict[tuple[str, str, float], int]:
@@ -111,7 +130,7 @@ def compared(
         if rows.empty:
             raise CannotCompare(reasons[0])  # this question was the first of its family
     else:
-        predictions = kept_in(with_artifacts(table, PREDICTIONS, storage))
+        predictions = predictions_of(table, storage)
         rows = compare(
             *(table, a, b, chosen),
             test=test,
@@ -145,7 +164,7 @@ def in_many_ways(
         table = table[table["dataset"] == dataset]
     chosen: str = metric or manifest["headline"]
     known(chosen, table["metric"], "metric")
-    predictions = kept_in(find_storage(storage))
+    predictions = kept_in(find_storage(storage), partial(run_again, find_storage(storage)))
     return multiverse(table, a, b, chosen, margin=margin, predictions=predictions)
 
 
@@ -231,7 +250,7 @@ def write_report(
         manifest=manifest | {"exploratory": ", ".join(late)},
         points=kept(table, "umap.parquet", storage),
         epochs=histories(table, storage),
-        predictions=kept_in(with_artifacts(table, PREDICTIONS, storage)),
+        predictions=predictions_of(table, storage),
         pretraining=made_weights(manifest, storage),
         figures=figures,
     )

@@ -52,8 +52,14 @@ class CellByCell:
         return np.maximum(self.covariance.sum((-2, -1)) / n - self.variance, 0) / (n - 1)
 
 
-def kept_in(storage: str | Path) -> Predictions:
-    """The predictions that a storage's trials kept."""
+def kept_in(
+    storage: str | Path, run_again: Callable[[str], None] = lambda trial_id: None
+) -> Predictions:
+    """The predictions that a storage's trials kept.
+
+    A trial whose file cannot be read is handed to `run_again`, which lets the next run of its sweep
+    make the file again.
+    """
     home = Path(storage) / "artifacts"
 
     @lru_cache(maxsize=128)  # a trial takes part in several comparisons
@@ -64,10 +70,11 @@ def kept_in(storage: str | Path) -> Predictions:
         try:
             return pd.read_parquet(path)
         except (OSError, ValueError):  # pyarrow's own errors are among these
+            run_again(trial_id)
             raise ValueError(
-                f"the predictions of trial {trial_id} cannot be read: put"
-                f" artifacts/{trial_id}/{PREDICTIONS} back from a copy of the storage, or compare"
-                " scores alone (--test paired)"
+                f"the predictions of trial {trial_id} cannot be read"
+                f" (artifacts/{trial_id}/{PREDICTIONS}): run its sweep again, which makes them"
+                " again, or compare scores alone (--test paired)"
             ) from None
 
     return of

@@ -1,11 +1,16 @@
-"""Which handful of trials Ray Tune gets next, and what came of the ones before."""
+"""Which workers Ray Tune keeps, which handful each gets next, and what came of the ones before.
+
+A trial of Tune's is one of our workers, which runs handfuls for as long as its place has any. So
+what Tune remembers grows with workers that were started, not with trials that were run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +32,34 @@ Watch = Callable[[str, Trial, Record | None], None]
 LOST_WORKERS = 2
 """How often a trial whose worker died is started again. Errors of a trial itself are recorded at
 once and never retried: they would only happen again."""
+LOOK_EVERY_S = 5.0
+"""Seconds between two looks at what the cluster has."""
 GROWING = 200
-"""Handfuls that wait for a cluster that may still grow, so that it sees how much is wanted."""
+"""Workers that wait for a cluster that may still grow, so that it sees how much is wanted."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a worker occupies; workers of one place run each other's trials."""
+
+    bundles: tuple[tuple[tuple[str, float], ...], ...]
+    """Resources by name, for each process of a trial."""
+    packages: tuple[str, ...] = ()
+    """Packages of the environment that its trials run in; none for ours."""
+
+    @property
+    def machines(self) -> list[Machine]:
+        """Resources of each process."""
+        return [dict(bundle) for bundle in self.bundles]
+
+
+def place_of(bundles: list[Machine], packages: tuple[str, ...] = ()) -> Place:
+    """Return the place that has these bundles and packages."""
+    return Place(tuple(tuple(sorted(bundle.items())) for bundle in bundles), packages)
 
 
 class Dealer(Searcher):
-    """Gives Tune a handful of trials whenever a worker may want one, and looks what came of it.
+    """Gives Tune workers for the places that trials wait for, and each worker its handfuls.
 
     A handful that died loses the trial it was at, which is dealt again alone, twice at most; its
     trials before that have their records, and those after it are dealt as if nothing had been.
@@ -47,18 +74,30 @@ class Dealer(Searcher):
         watch: Watch,
         max_concurrent: int | None,
         costs: Costs,
+        environments: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
-        """`wanted`: what a trial of a model and task is given, process by process."""
+        """`wanted`: what a trial of a model and task is given, process by process. `environments`:
+        packages of the models that run in an environment of their own."""
         super().__init__(metric="trials", mode="max")
         self.table, self.ledger, self.watch = table, Ledger(storage), watch
         self.code_version, self.max_concurrent = code_version, max_concurrent
         self.growing = bool(may_come())
         self.before, self.losses = self.ledger.tries(), Counter[str]()
+        self.workers: dict[str, Place] = {}
+        """Workers that Tune has, also those that it has not started yet, by the ids of its
+        trials."""
+        self.pending: dict[str, Place] = {}
+        """Workers that have not started."""
         self.out: dict[str, tuple[list[str], Kind]] = {}
+        """Handfuls that were handed out, by worker."""
         self.told: set[str] = set()
         """Trials whose start was shown."""
         self.wanted = wanted
-        places = {kind: place(together(bundles)) for kind, bundles in wanted.items()}
+        packages = environments or {}
+        places = {
+            kind: place_of(bundles, packages.get(kind[0], ())) for kind, bundles in wanted.items()
+        }
+        self.places = list(dict.fromkeys(places.values()))
         kinds = {i: kind_of(trial, places[trial.model, trial.task]) for i, trial in table.items()}
         examples = {kind: table[i] for i, kind in kinds.items()}
         known = {kind: costs.of(trial) for kind, trial in examples.items()}
@@ -77,41 +116,73 @@ class Dealer(Searcher):
         """Nothing, for the same reason."""
 
     def look_round(self) -> None:
-        """How many handfuls of each kind the cluster now has room for."""
-        there, self.looked = ray.cluster_resources(), time.monotonic()
-        for name in self.deck.room:
-            needs: dict[str, float] = dict(name)  # type: ignore[call-overload]
-            fit = min(int(there.get(what, 0) / much + 1e-9) for what, much in needs.items() if much)
-            self.deck.room[name] = max(1, min(fit, self.max_concurrent or fit))
+        """Update how many workers of each place the cluster now has room for."""
+        has, self.looked = ray.cluster_resources(), time.monotonic()
+        for place in self.places:
+            needs = together(place.machines)
+            fit = min(int(has.get(what, 0) / much + 1e-9) for what, much in needs.items() if much)
+            self.deck.room[place] = max(1, min(fit, self.max_concurrent or fit))
 
     def most_waiting(self) -> int:
-        """How many handfuls Tune may have that wait for a worker: at first for all of them, else
-        they would start one after another; later `suggest` gives fewer."""
+        """Number of workers that Tune may have pending: at first all of them, else they would
+        start one after another; later `suggest` asks for fewer."""
         if self.growing:
             return GROWING
         most = max(self.deck.room.values(), default=1)
         return most + most // 8 + len(self.deck.room) - 1
 
     def suggest(self, trial_id: str) -> Any:
-        """A handful for a place that has less out than it has workers, and one to wait for each."""
-        if time.monotonic() - self.looked > 5:
-            self.look_round()
-        out = Counter(kind.place for _, kind in self.out.values())
-        spare = GROWING if self.growing else 1 + max(self.deck.room.values()) // 8
-        free = {name for name, room in self.deck.room.items() if out[name] < room + spare}
-        if self.max_concurrent and len(self.out) >= self.max_concurrent:
-            free = set()
-        dealt = self.deck.deal(free)
-        if dealt is None:
-            return None if self.out or len(self.deck) else Searcher.FINISHED
-        self.out[trial_id] = dealt
-        first = self.table[dealt[0][0]]
-        again = self.losses[first.id] > 0
-        return {"trials": dealt[0], "model": first.model, "task": first.task, "again": again}
+        """Return a new worker, as the index of its place; None while no more are wanted.
 
-    def begin(self, trial_id: str) -> None:
-        """A handful has a worker."""
-        self.show_start(self.out[trial_id][0][0])
+        A place has a worker for each of its rooms, and a few pending ones. A place without any
+        worker comes first.
+        """
+        if not self.workers and not len(self.deck):
+            return Searcher.FINISHED
+        if self.max_concurrent and len(self.workers) >= self.max_concurrent:
+            return None
+        if time.monotonic() - self.looked > LOOK_EVERY_S:
+            self.look_round()
+        count, pending = Counter(self.workers.values()), Counter(self.pending.values())
+        spare = GROWING if self.growing else 1 + max(self.deck.room.values()) // 8
+        free = [
+            place
+            for place, room in self.deck.room.items()
+            if count[place] < room + spare and pending[place] < self.deck.waiting[place]
+        ]
+        place: Any = self.deck.next_place([place for place in free if not count[place]])
+        place = place or self.deck.next_place(free)
+        if place is None:
+            return None
+        self.workers[trial_id] = self.pending[trial_id] = place
+        return {"place": self.places.index(place)}
+
+    def begin(self, worker: str) -> tuple[list[str], bool] | None:
+        """A worker has started: return its first handful, see `deal`."""
+        place = self.pending.pop(worker)
+        return self.deal(worker, place)
+
+    def go_on(self, worker: str) -> tuple[list[str], bool] | None:
+        """A worker has run its handful: return the next one, see `deal`.
+
+        The last trials are left to the pending workers of its place. Else these would start when
+        nothing is left to do, and a cluster would grow for them.
+        """
+        self.collect(worker)
+        place = self.workers[worker]
+        pending = sum(other == place for other in self.pending.values())
+        return self.deal(worker, place) if self.deck.waiting[place] > pending else None
+
+    def deal(self, worker: str, place: Hashable) -> tuple[list[str], bool] | None:
+        """Return the ids of a handful, and whether the last worker of its first trial died; None
+        where nothing waits for the place, and the worker is to end."""
+        dealt = self.deck.deal([place])
+        if dealt is None:
+            return None
+        self.out[worker] = dealt
+        first = dealt[0][0]
+        self.show_start(first)
+        return dealt[0], self.losses[first] > 0
 
     def show_start(self, i: str) -> None:
         if i not in self.told:
@@ -125,18 +196,26 @@ class Dealer(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict | None = None, error: bool = False
     ) -> None:
-        """A handful has ended, whole or not: by its last trial, by its time, or by Ctrl-C."""
+        """A worker has ended well: it got no further handful, or Ctrl-C came."""
         if not error:
-            self.collect(trial_id)
+            self.end(trial_id)
 
-    def collect(self, trial_id: str, died_of: str = "", lacks: bool = False) -> None:
+    def end(self, worker: str, died_of: str = "", lacks: bool = False) -> None:
+        """A worker has ended, and `died_of` something unless it was to end; see `collect`."""
+        place = self.workers.pop(worker, None)
+        started = self.pending.pop(worker, None) is None
+        if died_of and not started and (dealt := self.deck.deal([place])) is not None:
+            self.out[worker] = dealt  # else workers that never start would be tried for ever
+        self.collect(worker, died_of, lacks)
+
+    def collect(self, worker: str, died_of: str = "", lacks: bool = False) -> None:
         """Show what a handful came to, and put back what is left of it.
 
         `lacks`: whether its machine lacked a file, rather than that its worker died.
         """
-        if trial_id not in self.out:
+        if worker not in self.out:
             return
-        trials, kind = self.out.pop(trial_id)
+        trials, kind = self.out.pop(worker)
         left = []
         for i in trials:
             record = None if left else self.ended(i)
@@ -161,7 +240,8 @@ class Dealer(Searcher):
         self.losses[i] += 1
         trial = self.table[i]
         if lacks:  # a copy in the storage is seen by whatever machine is next
-            with contextlib.suppress(OSError):  # gone here, too: the record will name it
+            # gone or changed on this machine, too: the record will name it
+            with contextlib.suppress(OSError, ValueError):
                 publish(files_of([trial]), self.ledger.storage)
         parts = parts_for(trial, self.ledger.last(i))
         processes = len(self.wanted[trial.model, trial.task])
@@ -176,8 +256,3 @@ class Dealer(Searcher):
         record = lost(trial, reason, self.code_version, parts, processes)
         self.ledger.commit(record)
         self.show_end(i, record)
-
-
-def place(needs: dict[str, float]) -> tuple[tuple[str, float], ...]:
-    """What a trial occupies, as a name."""
-    return tuple(sorted(needs.items()))

@@ -53,9 +53,13 @@ class Deck(Generic[T]):
         self.alone: deque[tuple[T, Kind]] = deque()
         self.seen: dict[Kind, deque[float]] = {}
         self.dealt: Counter[Kind] = Counter()
+        self.waiting: Counter[Hashable] = Counter()
+        """Number of trials that wait for each place."""
+        for kind, pile in self.piles.items():
+            self.waiting[kind.place] += len(pile)
 
     def __len__(self) -> int:
-        return len(self.alone) + sum(map(len, self.piles.values()))
+        return self.waiting.total()
 
     def deal(self, places: Iterable[Hashable] | None = None) -> tuple[list[T], Kind] | None:
         """The next handful, of one kind, for one of these places; None where nothing waits.
@@ -67,31 +71,53 @@ class Deck(Generic[T]):
         for i, (trial, kind) in enumerate(self.alone):
             if kind.place in free:
                 del self.alone[i]
+                self.waiting[kind.place] -= 1
                 return [trial], kind
-        waiting = {kind: self.expected(kind) for kind, pile in self.piles.items() if pile}
-        open_to = [kind for kind in waiting if kind.place in free]
-        if not open_to:
+        seconds = self.seconds(free)
+        if not seconds:
             return None
-        unknown = [kind for kind in open_to if waiting[kind] is None]
-        if unknown:
-            kind, size = min(unknown, key=lambda kind: self.dealt[kind]), 1
-        else:
-            kind = max(open_to, key=lambda kind: waiting[kind] or 0.0)
-            size = self.handful(kind, waiting)
+        kind = self.first(seconds)
+        size = 1 if seconds[kind] is None else self.handful(kind, seconds)
         pile = self.piles[kind]
-        self.dealt[kind] += size
-        return [pile.popleft() for _ in range(min(size, len(pile)))], kind
+        dealt = [pile.popleft() for _ in range(min(size, len(pile)))]
+        self.dealt[kind] += len(dealt)
+        self.waiting[kind.place] -= len(dealt)
+        return dealt, kind
 
-    def handful(self, kind: Kind, waiting: Mapping[Kind, float | None]) -> int:
+    def next_place(self, places: Iterable[Hashable]) -> Hashable | None:
+        """Return the place, of these, that `deal` would serve first; None where nothing waits."""
+        free = set(places)
+        alone = next((kind for _, kind in self.alone if kind.place in free), None)
+        if alone is not None:
+            return alone.place
+        seconds = self.seconds(free)
+        return self.first(seconds).place if seconds else None
+
+    def seconds(self, places: set[Hashable]) -> dict[Kind, float | None]:
+        """Return the kinds that wait for these places, and the expected seconds of a trial."""
+        return {
+            kind: self.expected(kind)
+            for kind, pile in self.piles.items()
+            if pile and kind.place in places
+        }
+
+    def first(self, seconds: Mapping[Kind, float | None]) -> Kind:
+        """Return the kind to deal first: the least dealt unknown one, else the longest."""
+        unknown = [kind for kind, expected in seconds.items() if expected is None]
+        if unknown:
+            return min(unknown, key=lambda kind: self.dealt[kind])
+        return max(seconds, key=lambda kind: seconds[kind] or 0.0)
+
+    def handful(self, kind: Kind, seconds: Mapping[Kind, float | None]) -> int:
         """How many trials to give out at once: a share of what is left for the kind's place."""
         left = sum(
-            (seconds or 0.0) * len(self.piles[other])
-            for other, seconds in waiting.items()
+            (expected or 0.0) * len(self.piles[other])
+            for other, expected in seconds.items()
             if other.place == kind.place
         )
         share = left / (2 * max(1, self.room.get(kind.place, 1)))
         lasts = min(HANDFUL, max(LEAST, share))
-        return max(1, int(lasts / max(waiting[kind] or 0.0, 1e-4)))
+        return max(1, int(lasts / max(seconds[kind] or 0.0, 1e-4)))
 
     def expected(self, kind: Kind) -> float | None:
         """Seconds of a trial: by what this sweep has seen, by the prediction, by its family."""
@@ -111,8 +137,11 @@ class Deck(Generic[T]):
 
     def put_back(self, trials: Iterable[T], kind: Kind) -> None:
         """Trials that were dealt and not begun, to the top of their pile."""
-        self.piles.setdefault(kind, deque()).extendleft(reversed(list(trials)))
+        back = list(trials)
+        self.piles.setdefault(kind, deque()).extendleft(reversed(back))
+        self.waiting[kind.place] += len(back)
 
     def put_alone(self, trial: T, kind: Kind) -> None:
         """A trial whose worker died: dealt before all others, and with no other in its handful."""
         self.alone.append((trial, kind))
+        self.waiting[kind.place] += 1

@@ -20,7 +20,7 @@ def files_of(trials: Iterable[Trial]) -> set[External]:
 def publish(files: Iterable[External], storage: Path) -> None:
     """Copy files into the storage, once for each content.
 
-    Raises OSError where one can no longer be read.
+    Raises OSError where one can no longer be read, and ValueError where one has changed.
     """
     shared = store(storage)
     for file in files:

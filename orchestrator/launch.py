@@ -29,7 +29,7 @@ from ray._private import worker
 from orchestrator.beside import Handful
 from orchestrator.bucket import OutOfReach
 from orchestrator.costs import Costs
-from orchestrator.dealer import Dealer, Watch
+from orchestrator.dealer import Dealer, Place, Watch
 from orchestrator.environments import own
 from orchestrator.files import files_of, publish, unseen
 from orchestrator.machines import (
@@ -67,14 +67,13 @@ def launch(
 ) -> None:
     """Run trials on the Ray that is connected; every one ends with a record, or Ctrl-C was hit.
 
-    Tune's trials are handfuls of ours, which a `Dealer` makes up as workers become free, by what
-    the `costs` of past trials were. Raises
-    ValueError for a trial that no machine can hold, of those that are there and those that may
-    still come to the `cluster`, and CannotWrite where the storage fails. What runs without the GPU
-    that it asks for is told to `note`. Where several `processes` may share a trial's training, they
-    do, each in a bundle of the trial's placement group. What `judge` makes may end trials early
-    (see `early`). A model whose packages cannot live with ours is given an environment of its own
-    (see `environments`).
+    Tune's trials are workers, to which a `Dealer` hands handfuls of ours by what the `costs` of
+    past trials were. Raises ValueError for a trial that no machine can hold, of those that are
+    there and those that may still come to the `cluster`, and CannotWrite where the storage fails.
+    What runs without the GPU that it asks for is told to `note`. Where several `processes` may
+    share a trial's training, they do, each in a bundle of the trial's placement group. What `judge`
+    makes may end trials early (see `early`). A model whose packages cannot live with ours is given
+    an environment of its own (see `environments`).
     """
     table = {trial.id: trial for trial in trials}
     there, models = machines(), {trial.model for trial in trials}
@@ -86,7 +85,10 @@ def launch(
     refuse_too_many(wanted, there, cluster=cluster)
     environments = {model: packages for model in models if (packages := own(model))}
     publish(unseen(files_of(trials)), storage)
-    dealer = Dealer(table, wanted, storage, code_version, watch, max_concurrent, costs)
+    dealer = Dealer(
+        table, wanted, storage, code_version, watch, max_concurrent, costs, environments
+    )
+    places = dealer.places
     watcher = Watcher(dealer)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(dealer.most_waiting())
     # Tune's own state, which resuming never reads: the records say what is done
@@ -96,18 +98,17 @@ def launch(
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    run_handful,
+                    Worker,
                     table=[ray.put(table)],
                     storage=shown(storage.resolve()),
                     code_version=code_version,
                     time_limit=time_limit,
                     judge=None if judge is None else judge(),
-                    environments=environments,
+                    places=places,
                 ),
                 # what runs in an environment of its own does so beside Tune's worker, in its place
                 lambda config: tune.PlacementGroupFactory(
-                    [{}] * (config["model"] in environments)
-                    + wanted[config["model"], config["task"]]
+                    [{}] * bool(places[config["place"]].packages) + places[config["place"]].machines
                 ),
             ),
             tune_config=tune.TuneConfig(search_alg=dealer, num_samples=-1, reuse_actors=True),
@@ -117,6 +118,7 @@ def launch(
                 verbose=0,
                 callbacks=[watcher],
                 failure_config=tune.FailureConfig(max_failures=0),  # the dealer tries again
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
         try:
@@ -138,28 +140,48 @@ def room(
     return lambda t: wanted[t.model, t.task] | {"at once": 1.0}, ray.cluster_resources() | at_once
 
 
-def run_handful(
-    config: dict[str, Any],
-    table: list,
-    storage: str,
-    code_version: str,
-    time_limit: float | None,
-    judge: Any,
-    environments: dict[str, tuple[str, ...]],
-) -> None:
-    """The trainable: some trials one after the other, on a worker that stays warm for the next."""
-    bundles = tune.get_context().get_trial_resources().bundles
-    where = table, storage, code_version, bundles
-    handful = Handful(config["trials"], config["again"], *where, time_limit, judge)
-    if packages := environments.get(config["model"]):
-        handful.run_beside(packages)
-    else:
-        handful.run()
-    tune.report({"trials": len(config["trials"])})
+class Worker(tune.Trainable):
+    """A trial of Tune's: a worker that runs a handful a step, until it is handed none."""
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        table: list,
+        storage: str,
+        code_version: str,
+        time_limit: float | None,
+        judge: Any,
+        places: list[Place],
+    ) -> None:
+        self.where = table, storage, code_version
+        self.how = time_limit, judge
+        self.packages = places[config["place"]].packages
+        self.next: tuple[list[str], bool] | None = None
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Become another worker of the same place, and say that this went well."""
+        self.next = None
+        return True
+
+    def hand(self, ids: list[str], again: bool) -> None:
+        """Take the handful for the next step."""
+        self.next = ids, again
+
+    def step(self) -> dict[str, Any]:
+        """Run the handful; without one, be done."""
+        if self.next is None:
+            return {"trials": 0, "done": True}
+        handed, self.next = self.next, None
+        handful = Handful(*handed, *self.where, self.trial_resources.bundles, *self.how)
+        if self.packages:
+            handful.run_beside(self.packages)
+        else:
+            handful.run()
+        return {"trials": len(handful.ids)}
 
 
 class Watcher(tune.Callback):
-    """Tells the dealer what only Tune's callbacks hear."""
+    """Hands the dealer's handfuls to the workers, and tells it what became of them."""
 
     def __init__(self, dealer: Dealer):
         self.dealer = dealer
@@ -171,7 +193,11 @@ class Watcher(tune.Callback):
         return {}
 
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
-        self.dealer.begin(trial.trial_id)
+        hand(trial, self.dealer.begin(trial.trial_id))
+
+    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+        if not result.get("done"):
+            hand(trial, self.dealer.go_on(trial.trial_id))
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
         """Raise CannotWrite, and so end Tune, where that is what the worker met."""
@@ -181,7 +207,17 @@ class Watcher(tune.Callback):
             raise cause
         lacks = isinstance(cause, Unavailable)
         died_of = str(cause) if lacks else last_line(trial)
-        self.dealer.collect(trial.trial_id, died_of=died_of, lacks=lacks)
+        self.dealer.end(trial.trial_id, died_of=died_of, lacks=lacks)
+
+
+def hand(trial: Any, handful: tuple[list[str], bool] | None) -> None:
+    """Hand a worker of Tune's its next handful, before Tune has it take the next step.
+
+    Calls of one actor run in their order. This one returns nothing, so that no error is left over
+    where the worker has just died: its step says so.
+    """
+    if handful is not None:
+        trial.temporary_state.ray_actor.hand.options(num_returns=0).remote(*handful)
 
 
 def cause_of(trial: Any) -> BaseException | None:

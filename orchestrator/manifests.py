@@ -18,16 +18,27 @@ from orchestrator.storage import SET_ASIDE, create, fresh, shown
 def write_manifest(storage: Path, manifest: dict[str, Any]) -> Path:
     """Keep what a sweep plans, before its first trial; the newest of a name is what it means.
 
-    Nothing is written when the newest already says the same.
+    Nothing is written when the newest already says the same. Raises ValueError where another sweep
+    has the folder of this name.
     """
     folder = manifests_of(storage, manifest["sweep"])
     kept = newest(storage, manifest["sweep"])
     last = (kept and read(storage, kept)) or {}
+    refuse_another(last.get("sweep", manifest["sweep"]), manifest["sweep"], folder)
     if kept and last | {"created_at": ""} == manifest | {"created_at": ""}:
         return kept
     path = folder / f"{re.sub(r'[^0-9T]', '', manifest['created_at'])}.json"
     create(storage, path.relative_to(storage).as_posix(), in_lines(manifest))
     return path
+
+
+def refuse_another(first: str, name: str, folder: Path) -> None:
+    """Raise ValueError where the sweep that was first in a folder has another name."""
+    if first not in (name, folder.name):  # a plan made from records may be named as its folder
+        raise ValueError(
+            f"the sweep {name!r} would share the folder sweeps/{folder.name} with the sweep"
+            f" {first!r}; give it another name, or another --storage"
+        )
 
 
 def in_lines(told: Mapping[str, Any], deep: bool = True) -> str:

@@ -38,7 +38,11 @@ def rebuilt(storage: Path, folder: Path) -> Path | None:
         why = refused(error)
         say(f"the plan of {folder.name!r} is damaged and cannot be made again: {why}")
         return None
-    say(f"the plan of {folder.name!r} was made again from {len(records)} records")
+    say(
+        f"the plan of {folder.name!r} was made again from {len(records)} records, without arms and"
+        " comparisons; to have them back, run the sweep again: gauntlet run, with the sweep's name"
+        " or file"
+    )
     return path
 
 

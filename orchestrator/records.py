@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -56,17 +56,18 @@ class Ledger:
         while not create(self.storage, f"{name}.{attempt}.json", text):
             attempt += 1
 
-    def reopen(self, trial_id: str) -> None:
-        """Make a standing record an attempt, so that the trial runs again; see `misjudged`.
+    def reopen(self, trial_id: str, wrong: Callable[[Record], bool] | None = None) -> None:
+        """Make a standing record an attempt, so that the trial runs again, where it is `wrong`.
 
-        Drivers that want it at the same time wait for each other.
+        Without `wrong`, `misjudged` judges. Drivers that want it at the same time wait for each
+        other.
         """
         with Leases(leases(self.storage)) as held:
             name = f"reopen-{trial_id}"
             while not held.take([name]):
                 time.sleep(0.2)
             record = self.settled(trial_id)
-            if record is not None and misjudged(record):
+            if record is not None and (wrong or misjudged)(record):
                 self.add_attempt(trial_id, json.dumps(record, indent=1, allow_nan=False))
                 remove(self.storage, f"{name_of(trial_id)}.json")
             held.drop([name])
@@ -240,4 +241,4 @@ def is_number(value: Any) -> bool:
 
 def now() -> str:
     """The time in UTC, to the millisecond, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")

@@ -11,6 +11,9 @@ BUSY = {"SlowDown", "RequestTimeout", "ConditionalRequestConflict", "OperationAb
 CUT_SHORT = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}
 """What a store calls requests that may succeed a little later, none of which it kept."""
 
+WRONG_CLOCK = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+"""What a store calls the requests of a machine whose clock differs from its own."""
+
 
 def code_of(error: Exception) -> str:
     """What the store called its refusal; "" for what is none."""
@@ -49,6 +52,11 @@ def trouble(bucket: Bucket, error: Exception) -> str:
         )
     if code_of(error) == "NoSuchBucket":
         return f"there is no bucket {bucket.name!r} at {where}; make it, or correct --storage"
+    if code_of(error) in WRONG_CLOCK:
+        return (
+            f"{where} refuses {bucket}: the clock of this machine is off by more than it allows"
+            f" ({code_of(error)}); set the clock, then run the same again"
+        )
     if code_of(error) == "SignatureDoesNotMatch":
         return (
             f"{where} takes no signature of ours for {bucket}: check the secret key; where the"

@@ -16,7 +16,6 @@ import shutil
 import tarfile
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ def fresh(storage: Path, *prefixes: str) -> None:
     """Bring what a storage's folder has under some names up to what its bucket has."""
     if (kept := bucket_of(storage)) is None:
         return
-    began = time.time() - 0.1  # a file system's clock may lag
+    began = clock(storage)
     there = {}
     for found in each(kept.names, prefixes):
         there |= ours(kept, storage, found)
@@ -123,6 +122,12 @@ def fresh(storage: Path, *prefixes: str) -> None:
     late = [name for name, seen in there.items() if state(here.get(name)) != seen]
     for _ in each(lambda name: bring(kept, storage, name, there[name][1]), late):
         pass
+
+
+def clock(folder: Path) -> float:
+    """Return the time of a folder's file system, in seconds: this machine's own may differ."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_ctime
 
 
 def ours(kept: Bucket, storage: Path, there: dict[str, T]) -> dict[str, T]:

@@ -169,17 +169,27 @@ class External:
     def publish(self, store: Store) -> None:
         """Copy the files into the store, for machines that do not see the folder.
 
-        The copy is made once for each content. Raises OSError where a file cannot be read.
+        The copy is made once for each content. Raises OSError where a file cannot be read, and
+        ValueError where one has changed since the driver found it.
         """
         if self.portable:
             store.get(self.recipe, self.copy)
 
     def copy(self, folder: Path) -> None:
-        """Copy the files into an empty folder."""
+        """Copy the files into an empty folder.
+
+        Raises ValueError where one has changed since the driver found it.
+        """
         for file in self.files:
-            target = folder / file.name
+            source, target = Path(self.root) / file.name, folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(self.root) / file.name, target)
+            shutil.copyfile(source, target)
+            # the copy and not the source, which may change again
+            if file_sha256(target) != file.sha256:
+                raise ValueError(
+                    f"{source} has changed since this run was planned; leave the file alone, then"
+                    " run the same again"
+                )
 
     def locate(self, store: Store) -> str:
         """Place of the files on this machine: that of the driver, else a copy from the store.

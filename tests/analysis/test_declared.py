@@ -214,20 +214,11 @@ def test_a_planned_comparison_that_cannot_be_made_says_why_and_exits_with_3(tmp_
     assert f"predictions of trial {trials[0].id} cannot be read" in done.output
     (page,) = asked("report", "few", "--storage", tmp_path).stdout.split()
     assert trials[0].id in Path(page).read_text(encoding="utf-8")
-    (tmp_path / "few.py").write_text(FEW)
-    done = asked("run", tmp_path / "few.py", "--storage", tmp_path)  # nothing is left to run
-    assert done.exit_code == 3, done.output
-    assert f"predictions of trial {trials[0].id} cannot be read" in done.output
-
-
-FEW = """
-from orchestrator.sweep import Comparison, Sweep
-
-SWEEP = Sweep(
-    title="t", task="annotation", datasets=["toy"], seeds=range(4), name="few",
-    models={"mean": {}, "logreg": {"C": 1.0}}, analysis=[Comparison("logreg", "mean")],
-)
-"""
+    again = plan(ANNOTATING, tmp_path).to_run
+    assert [trial.id for trial in again] == [trials[0].id], "its trial runs again"
+    assert len(results("few", tmp_path)["trial_id"].unique()) == len(trials), "nothing is lost"
+    execute(again[0], tmp_path, code_version="test")
+    assert asked(*words).exit_code == 0
 
 
 def test_seeds_without_a_partner_are_told_in_the_default_table(tmp_path):

@@ -83,3 +83,14 @@ def test_a_sweep_is_planned_and_taken_up_again():
     [half] = [line for line in done.stdout.splitlines() if "resume, half done" in line]
     assert half.split(" | ")[-1].strip(" |") == "10", "as many are left to run"
     assert "resume, all done" in done.stdout
+
+
+def test_the_driver_is_measured_beside_bare_tasks():
+    command = [sys.executable, BENCHMARKS / "driver.py", "--handfuls", "300"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    [row] = [line for line in done.stdout.splitlines() if line.startswith("| 300 ")]
+    cpu, bare, ratio, *_ = row.strip("| ").split(" | ")[1:]
+    assert float(cpu) > 0
+    assert float(bare) > 0
+    assert ratio.endswith("x")

@@ -1,7 +1,9 @@
-"""Seeded schedules of SIGKILLs against a sweep: nothing is lost, nothing is there twice.
+"""Seeded schedules of faults against a sweep: nothing is lost, nothing is there twice.
 
-GAUNTLET_CHAOS=20 makes it twenty schedules of three hundred trials, with more kills in each, as a
-nightly run does; else there are three, each with a kill of every kind, small enough for every run.
+Processes are killed, and files of the storage are damaged. After the driver's death the storage is
+moved, the next driver's clock is wrong, and RAY_ADDRESS leads to nobody. GAUNTLET_CHAOS=20 makes it
+twenty schedules of three hundred trials, with more kills in each, as a nightly run does; else there
+are three, each with a fault of every kind, small enough for every run.
 """
 
 import json
@@ -28,18 +30,22 @@ SCHEDULES, SEEDS, MORE = (NIGHTLY, 100, 4) if NIGHTLY else (3, 40, 0)
 DRAWS = 3
 TRIALS = SEEDS * DRAWS
 KINDS = ("worker", "raylet", "driver", "mlflow", "postgres")
+FILES = ("record", "lease", "artifact", "manifest")
+DAY = 86_400
 RERUNS = 3
 """How often the same command may be needed again after the schedule is over."""
 
 
 def schedule(seed):
-    """What happens after how many records: kills of every kind, and when servers come back."""
+    """What happens after how many records: faults of every kind, and when servers come back."""
     draws = random.Random(seed)
     kinds = [kind for kind in KINDS if kind != "postgres" or not Postgres.absent()]
     kills = [*kinds, *draws.choices(kinds, k=MORE)]
     draws.shuffle(kills)
-    moments = sorted(draws.sample(range(5, TRIALS - 20), len(kills)))
-    events = list(zip(moments, (f"kill {kill}" for kill in kills), strict=True))
+    faults = [f"kill {kill}" for kill in kills] + [f"damage {file}" for file in FILES]
+    draws.shuffle(faults)
+    moments = sorted(draws.sample(range(5, TRIALS - 20), len(faults)))
+    events = list(zip(moments, faults, strict=True))
     for moment, event in list(events):
         what = event.removeprefix("kill ")
         if what in ("mlflow", "postgres"):
@@ -55,7 +61,8 @@ class Sweep:
         self.storage, self.marks = place / "runs", Path(environment["CHAOS_MARKS"])
         self.environment = {**os.environ, **environment}
         self.file = sweep_file(place, name)
-        self.kills = Counter()
+        self.kills, self.damaged = Counter(), False
+        self.said = place / "stderr.txt"
         for mark in self.marks.iterdir():
             mark.unlink()
         self.driver = None
@@ -63,13 +70,15 @@ class Sweep:
     def start(self):
         command = [Path(sys.executable).with_name("gauntlet"), "run", self.file, "--json"]
         where = ["--storage", self.storage, "--address", self.nodes.address]
-        self.driver = subprocess.Popen(
-            [*map(str, command), *map(str, where), "--tracking-uri", self.tracking.uri],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self.damaged = False
+        with self.said.open("a") as said:
+            self.driver = subprocess.Popen(
+                [*map(str, command), *map(str, where), "--tracking-uri", self.tracking.uri],
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
 
     def records(self):
         return list(self.storage.glob("records/??/[!.]*.json"))
@@ -87,7 +96,9 @@ class Sweep:
         what, which = event.split()
         if what == "start":
             return self.mend(which)
-        if not getattr(self, f"kill_{which}")(draws):
+        if what == "damage":
+            self.damage(which, draws)
+        elif not getattr(self, f"kill_{which}")(draws):
             return None
         self.kills[which] += 1
         return None
@@ -109,10 +120,29 @@ class Sweep:
         return True
 
     def kill_driver(self, draws):
+        """After which the storage is moved, the clock is wrong and RAY_ADDRESS leads to nobody."""
         self.driver.kill()
         self.driver.communicate()
+        self.storage = self.storage.rename(self.storage.with_name(f"runs{self.kills['driver']}"))
+        off = draws.choice([DAY, -DAY, 90, -90])
+        self.environment |= {"CLOCK_OFF": str(off), "RAY_ADDRESS": "127.0.0.1:9"}
         self.start()
         return True
+
+    def damage(self, which, draws):
+        """Put half of a file of the storage, or garbage, in its place."""
+        patterns = {
+            "record": "records/??/*.json",
+            "lease": "leases/*.1",
+            "artifact": "store/??/*/*.npy",
+            "manifest": "sweeps/*/*.json",
+        }
+        path = draws.choice(sorted(self.storage.glob(patterns[which])))
+        whole = path.read_bytes()
+        draft = path.with_name(".draft")
+        draft.write_bytes(b"\xff\x00" if which == "lease" else whole[: len(whole) // 2])
+        draft.replace(path)
+        self.damaged = True
 
     def kill_mlflow(self, draws):
         self.tracking.kill()
@@ -135,8 +165,8 @@ class Sweep:
         """The driver's end; the same command again until all is well; how often that took."""
         for again in range(RERUNS + 1):
             told = self.driver.communicate(timeout=900)[0]
-            if self.driver.returncode == 0:
-                assert json.loads(told)["statuses"] == {"ok": TRIALS}
+            whole = self.driver.returncode == 0 and not self.damaged
+            if whole and json.loads(told)["statuses"] == {"ok": TRIALS}:
                 return again
             self.start()
         raise AssertionError(f"not whole after {RERUNS} more runs: {told}")
@@ -205,13 +235,15 @@ def test_nothing_is_lost_and_nothing_is_there_twice(seed, world, undisturbed, ga
         {
             "schedule": seed,
             "trials": TRIALS,
-            **{kind: sweep.kills[kind] for kind in KINDS},
+            **{kind: sweep.kills[kind] for kind in (*KINDS, *FILES)},
             "run again": executions.total() - TRIALS,
             "commands": 1 + sweep.kills["driver"] + reruns,
             "lost": len(set(undisturbed) - set(standing)) + len(set(undisturbed) - set(shown)),
             "duplicated": sum(n - 1 for n in shown.values()),
+            "unclear": sweep.said.read_text().count("Traceback"),
         }
     )
+    assert TABLE[-1]["unclear"] == 0, sweep.said.read_text()
     assert set(standing) == set(undisturbed) == set(executions)
     records = Ledger(sweep.storage).current(undisturbed)
     assert {r["trial_id"]: r["metrics"] for r in records} == undisturbed

@@ -204,6 +204,7 @@ def test_a_damaged_manifest_is_made_again_from_the_records(storage, capsys, kind
     told = capsys.readouterr().err
     assert told.count("is damaged") == told.count("made again from 6 records") == 1
     assert "run the sweep again to renew it" in told
+    assert "without arms and comparisons; to have them back, run the sweep again" in told
     name = "lab/damaged" if kind == "no headline" else recorded_sweeps(storage)[0]
     assert recorded_sweeps(storage) == [name]
     write_manifest(storage, plan(SWEEP, storage).manifest())  # as the next run does

@@ -18,3 +18,12 @@ def test_the_newest_manifest_is_what_a_sweep_means(tmp_path):
     assert recorded_sweeps(tmp_path) == ["a/b"]
     with pytest.raises(LookupError, match="did you mean 'a/b'"):
         read_manifest(tmp_path, "a/c")
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b"])
+def test_sweeps_whose_names_share_a_folder_are_refused(tmp_path, name):
+    planned = plan("quickstart", tmp_path, seeds=1).manifest()
+    write_manifest(tmp_path, planned | {"sweep": "a/b"})
+    with pytest.raises(ValueError, match=r"share the folder sweeps/a\.b with the sweep 'a/b'"):
+        write_manifest(tmp_path, planned | {"sweep": name})
+    assert read_manifest(tmp_path, "a/b")["sweep"] == "a/b"

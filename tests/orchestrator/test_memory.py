@@ -130,7 +130,8 @@ def test_a_worker_that_the_scheduler_ended_for_its_memory_starts_again_in_parts(
     said = tmp_path / "error.txt"
     said.write_text("ray.exceptions.OutOfMemoryError: Task was killed: node low on memory")
     for name in ("first", "second"):
-        assert dealer.suggest(name)["trials"] == [trial.id]
+        assert dealer.suggest(name) == {"place": 0}
+        assert dealer.begin(name) == ([trial.id], name == "second")
         dead = SimpleNamespace(trial_id=name, error_file=said, pickled_error_file=None)
         watcher.on_trial_error(0, [], dead)
     [path] = tmp_path.glob("records/*/*.json")

@@ -87,8 +87,9 @@ def test_a_trial_lost_with_its_workers_says_how_many_shared_it(said, tmp_path, m
     told = lambda *told: None  # noqa: E731
     dealer = launch.Dealer({trial.id: trial}, wanted, tmp_path, "test", told, None, Costs())
     for attempt in range(3):
-        assert dealer.suggest(f"{attempt}")["trials"] == [trial.id]
-        dealer.collect(f"{attempt}", died_of=said)
+        assert dealer.suggest(f"{attempt}") == {"place": 0}
+        assert dealer.begin(f"{attempt}") == ([trial.id], attempt > 0)
+        dealer.end(f"{attempt}", died_of=said)
     ledger = Ledger(tmp_path)
     assert ledger.last(trial.id)["reason"].startswith("its worker died 3 times: ")
     attempts = ledger.attempts(trial.id)

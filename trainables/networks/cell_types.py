@@ -131,7 +131,8 @@ def classify(
 ) -> np.ndarray:
     """The class number of each of a trunk's cells, which come in `order`, or one after another.
 
-    Raises ValueError where a score is NaN or infinity. Which cells share a batch matters with stabiliser="paper" alone.
+    Which cells share a batch matters with stabiliser="paper" alone. Raises ValueError where a score
+    is NaN or infinity.
     """
     device = network.token_emb.weight.device
     rows = np.arange(trunk.tokens.shape[0]) if order is None else order
