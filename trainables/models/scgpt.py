@@ -158,8 +158,7 @@ class ScGPT:
         if self.weights == "none":
             return np.arange(cells.n_vars)
         folder = weights.folder(self.weights, store, "scgpt")
-        found = self.aligned(cells, read_vocabulary(folder / "vocab.json"))
-        return np.flatnonzero(found.tokens >= 0)
+        return self.aligned(cells, read_vocabulary(folder / "vocab.json")).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for the weights in a trial's id: their content."""
@@ -273,10 +272,7 @@ class ScGPT:
         return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
 
     def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
-        """Genes of the cells and their tokens: by the Ensembl id in a token's name, else by symbol.
-
-        Raises ValueError where no gene has a token.
-        """
+        """Genes and their tokens: by the id in a token's name, else by symbol; ValueError if none."""
         source = f"the weights {self.weights!r}"
         return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
 
