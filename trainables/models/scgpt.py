@@ -272,7 +272,7 @@ class ScGPT:
         return Run(network.to(ctx.device), vocabulary, n_bins, *found, ctx, self.precision)
 
     def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
-        """Genes and their tokens: by the id in a token's name, else by symbol; ValueError if none."""
+        """Genes and their tokens: by the id in a token's name, else by symbol."""
         source = f"the weights {self.weights!r}"
         return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
 
