@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from orchestrator.manifests import newest, read, slug
-from orchestrator.storage import create, fresh, opened, shown
+from orchestrator.storage import opened, shown
 from orchestrator.sweep import Sweep
 from trainables.userdata import UserFile
 
@@ -17,26 +17,15 @@ DIGITS = 6
 """Number of hex digits of the cells' sha256 that tell files of one name apart."""
 
 
-OWNER = "cells.sha256"
-"""File beside a sweep's manifests that holds the sha256 of the cells of its first run."""
-
-
-def on_own_cells(
-    sweep: Sweep, cells: UserFile, storage: str | Path, *, reserve: bool = False
-) -> Sweep:
+def on_own_cells(sweep: Sweep, cells: UserFile, storage: str | Path) -> Sweep:
     """Return the sweep on a user's cells, named after their file.
 
     Where the storage has a sweep of that name over other cells, or over other columns of the same
     file, digits of the cells' sha256 follow the name. Raises ValueError where the user chose it.
-    `reserve` writes the owner of the name, so that of two first runs at one moment one gets it.
     """
     own = renamed(sweep, cells)
     place = opened(storage)
-    free = not is_of_others(own.name, cells, place)
-    if free and reserve:
-        create(place, f"sweeps/{slug(own.name)}/{OWNER}", cells.sha256)
-        free = owner(own.name, place) in ("", cells.sha256)
-    if free:
+    if not is_of_others(own.name, cells, place):
         return own
     if cells.title:
         raise ValueError(
@@ -63,14 +52,4 @@ def is_of_others(name: str, cells: UserFile, storage: Path) -> bool:
     paths = [newest(storage, full) for full in (name, f"{name}-small")]
     plans = [found for path in paths if path and (found := read(storage, path))]
     contents = [{source["sha256"] for source in plan["datasets"].values()} for plan in plans]
-    if owned := owner(name, storage):
-        contents.append({owned})
     return any(cells.sha256 not in content for content in contents)
-
-
-def owner(name: str, storage: Path) -> str:
-    """Return the sha256 of the cells whose run reserved this name; "" where none did."""
-    file = f"sweeps/{slug(name)}/{OWNER}"
-    fresh(storage, file)
-    path = storage / file
-    return path.read_text().strip() if path.is_file() else ""

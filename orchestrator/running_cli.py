@@ -117,7 +117,7 @@ def run(
     limit = {} if max_seeds is None else {"max_seeds": max_seeds}
     with standard_output_for_json(as_json):
         options = (label_key, batch_key, min_cells, labels, counts_layer, values, library_size)
-        chosen = own_cells(sweep, data, storage, name, *options, transpose, reserve=True)
+        chosen = own_cells(sweep, data, storage, name, *options, transpose)
         ran = run_sweep(
             chosen,
             storage,
@@ -164,18 +164,10 @@ def retry(
     conclude(ran, storage, tracking_uri, as_json)
 
 
-def own_cells(
-    sweep: str,
-    data: Path | None,
-    storage: str,
-    name: str | None,
-    *options: Any,
-    reserve: bool = False,
-) -> Any:
+def own_cells(sweep: str, data: Path | None, storage: str, name: str | None, *options: Any) -> Any:
     """The sweep, or the same sweep on the user's own cells under a name of its own.
 
-    `options` are the fields of `UserFile` after its path, in their order. `reserve` keeps the name
-    for these cells.
+    `options` are the fields of `UserFile` after its path, in their order.
     """
     from orchestrator.known_sweeps import find_sweep
     from orchestrator.own_names import on_own_cells
@@ -189,8 +181,7 @@ def own_cells(
                 " --library-size, --transpose and --name describe --data FILE"
             )
         return chosen
-    cells = UserFile(data, *options, title=name or "")
-    return on_own_cells(chosen, cells, storage, reserve=reserve)
+    return on_own_cells(chosen, UserFile(data, *options, title=name or ""), storage)
 
 
 def standard_output_for_json(as_json: bool) -> contextlib.AbstractContextManager[Any]:

@@ -60,7 +60,7 @@ SWEEPS = {
 def genes(tmp_path_factory):
     """Symbols that the cells have, in an order of their own."""
     place = tmp_path_factory.mktemp("cells")
-    return list(open_cells(prepare(dataset(CELLS), Store(place))).var_names[::-1][:300])
+    return list(open_cells(prepare(dataset(CELLS), Store(place))).var_names[::-1][:400])
 
 
 @pytest.fixture(scope="module")

@@ -87,18 +87,6 @@ def test_a_sweep_over_two_files_of_one_name_is_refused(tmp_path):
     assert plan(replace(find_sweep("quickstart"), datasets=files), tmp_path / "runs").trials
 
 
-def test_two_first_runs_at_one_moment_get_two_names(tmp_path):
-    """Both have their names before either has written its manifest."""
-    one, two = filtered(tmp_path / "one", 1), filtered(tmp_path / "two", 2)
-    sweep, storage = find_sweep("quickstart"), tmp_path / "runs"
-    for _ in range(2):
-        names = [
-            on_own_cells(sweep, UserFile(path), storage, reserve=True).name for path in (one, two)
-        ]
-        assert names == ["quickstart-filtered", f"quickstart-filtered-{UserFile(two).sha256[:6]}"]
-    assert recorded_sweeps(storage) == []
-
-
 def test_a_card_never_takes_the_place_of_the_card_of_another_file(tmp_path, monkeypatch):
     one, two = filtered(tmp_path / "one", 1), filtered(tmp_path / "two", 2)
     monkeypatch.chdir(tmp_path)

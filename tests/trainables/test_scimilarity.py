@@ -86,6 +86,16 @@ def test_a_cell_without_a_known_gene_has_an_embedding_too(tiny, cells, ctx):
     np.testing.assert_allclose(embedded[0], alone, atol=1e-6)
 
 
+def test_nan_answers_of_finite_weights_say_where(tiny, cells, ctx):
+    folder, *_ = tiny
+    held = torch.load(folder / "encoder.ckpt", weights_only=True)
+    weight = held["state_dict"]["network.2.weight"]
+    held["state_dict"]["network.2.weight"] = torch.full_like(weight, 3e38)
+    torch.save(held, folder / "encoder.ckpt")
+    with pytest.raises(ValueError, match=r"scimilarity gives NaN .* of 240 cells .* in float32"):
+        model(folder).embed(cells, ctx)
+
+
 def test_the_trial_s_id_follows_what_is_read_and_nothing_else(tiny):
     folder, *_ = tiny
 

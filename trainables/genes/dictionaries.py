@@ -52,6 +52,11 @@ class Found:
     medians: np.ndarray
     report: str
 
+    @property
+    def covered(self) -> np.ndarray:
+        """All columns whose gene has a token."""
+        return np.flatnonzero(self.tokens >= 0)
+
 
 @dataclass(frozen=True)
 class Dictionaries:

@@ -25,6 +25,11 @@ class Aligned:
     """Token of each column; -1 where the model has none."""
 
     @property
+    def covered(self) -> np.ndarray:
+        """All columns whose gene has a token."""
+        return np.flatnonzero(self.tokens >= 0)
+
+    @property
     def columns(self) -> np.ndarray:
         """Columns that have a token, in their order; of several with one token the first."""
         first = first_of_each(self.tokens) == np.arange(len(self.tokens))
@@ -46,7 +51,7 @@ class Aligned:
         >>> Aligned(np.array(["CD3E", "LINC1"]), np.array([7, -1])).described()
         '1 of 2 genes are in the vocabulary; LINC1 is not'
         """
-        known, missing = int((self.tokens >= 0).sum()), self.missing
+        known, missing = len(self.covered), self.missing
         said = f"{known:,} of {len(self.tokens):,} genes are in the vocabulary"
         if missing:
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")

@@ -127,8 +127,7 @@ class GeneCompass:
 
     def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
         """Columns of the cells that have a token; ValueError where none has one."""
-        found = self.found(cells, self.home.check(self.checkout, self.python))
-        return np.flatnonzero(found.tokens >= 0)
+        return self.found(cells, self.home.check(self.checkout, self.python)).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights, checkout and medians in a trial's id: their content."""

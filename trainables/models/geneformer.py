@@ -167,8 +167,7 @@ class Geneformer:
         else:
             folder = weights.folder(self.weights, store, "geneformer")
             source = f"the weights {self.weights!r}"
-        found = dictionaries.read(folder).found(cells.var, source=source)
-        return np.flatnonzero(found.tokens >= 0)
+        return dictionaries.read(folder).found(cells.var, source=source).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and dictionaries in a trial's id: their content."""

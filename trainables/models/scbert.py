@@ -191,7 +191,7 @@ class ScBERT:
         """
         if not self.source:
             return np.arange(cells.n_vars)
-        return np.flatnonzero(self.panel(store).aligned(cells).tokens >= 0)
+        return self.panel(store).aligned(cells).covered
 
     def fit_predict(self, train: Cells, valid: Cells, test: Cells, ctx: Context) -> Predictions:
         """Fine-tune, keep the epoch of the best accuracy on `valid`, and name both other parts.

@@ -110,7 +110,7 @@ class ScFoundation:
     def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
         """Columns of the cells that are among the inputs, by symbol; ValueError where none is."""
         found, _ = self.aligned(cells, self.home.check(self.checkout, self.python))
-        return np.flatnonzero(found.tokens >= 0)
+        return found.covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and checkout in a trial's id: their content."""

@@ -178,8 +178,7 @@ class ScGPT:
                 return np.arange(cells.n_vars)
             return np.flatnonzero(self.aligned(cells, self.own_vocabulary(cells)).tokens >= 0)
         folder = weights.folder(self.weights, store, "scgpt")
-        found = self.aligned(cells, read_vocabulary(folder / "vocab.json"))
-        return np.flatnonzero(found.tokens >= 0)
+        return self.aligned(cells, read_vocabulary(folder / "vocab.json")).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and vocabulary in a trial's id: their content."""
@@ -310,6 +309,7 @@ class ScGPT:
         return Architecture(**ends, classes=classes, mvc=mvc, **own)
 
     def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
+<<<<<<< HEAD
         """Genes of the cells and their tokens: by the Ensembl id in a token's name, else by symbol.
 
         Raises ValueError where no gene has a token.
@@ -318,6 +318,11 @@ class ScGPT:
         if self.vocabulary:
             named = f"vocabulary {self.vocabulary!r}"
         return align(cells.var_names, vocabulary, source=f"the {named}", ids=ids_beside(cells.var))
+=======
+        """Genes and their tokens: by the id in a token's name, else by symbol."""
+        source = f"the weights {self.weights!r}"
+        return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
+>>>>>>> genes
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""

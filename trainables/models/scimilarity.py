@@ -66,7 +66,7 @@ class SCimilarity:
 
     def gene_columns(self, cells: Cells, store: Store) -> np.ndarray:
         """Columns of the cells that are among the inputs; ValueError where these are too few."""
-        return np.flatnonzero(self.aligned(cells, self.folder()).tokens >= 0)
+        return self.aligned(cells, self.folder()).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for the weights in a trial's id: the content of the two files that are read.
