@@ -213,7 +213,8 @@ def conclude(ran: Any, storage: str, tracking_uri: str | None, as_json: bool) ->
         if rows is not None and len(rows):
             verdicts.comparison(rows)
         verdicts.not_compared(reasons)
-        show.choices(declared_differences(storage, ran.sweep), ran.sweep)
+        if ran.statuses:
+            show.choices(declared_differences(storage, ran.sweep))
         show.ending(ran, page, storage, tracking_uri)
     if ran.interrupted:
         raise typer.Exit(INTERRUPTED)

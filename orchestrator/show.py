@@ -110,7 +110,7 @@ def differences(declared: Sequence[Facts]) -> None:
         )
 
 
-def choices(differences: Sequence[Facts], sweep: str) -> None:
+def choices(differences: Sequence[Facts]) -> None:
     """The choices that a reader can change, and where the other differences stand."""
     for one in differences:
         if one["instead"]:
@@ -123,7 +123,7 @@ def choices(differences: Sequence[Facts], sweep: str) -> None:
             )
     if differences:
         console.print(
-            f"{len(differences)} items are not as in the paper: gauntlet plan {sweep}",
+            f"{len(differences)} items are not as in the paper; the report lists them",
             markup=False,
             highlight=False,
         )

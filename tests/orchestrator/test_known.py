@@ -16,8 +16,8 @@ def test_a_sweep_whose_cells_are_not_here_says_what_it_asks_and_how_to_get_them(
     tmp_path, monkeypatch
 ):
     monkeypatch.setenv("GAUNTLET_DATA", str(tmp_path))
-    told = everything("boiarsky2023/table2", tmp_path)["sweep"]
-    assert told["title"].startswith("What does scBERT owe")
+    told = everything("boiarsky2023/table1", tmp_path)["sweep"]
+    assert told["title"].startswith("Does scBERT name blood cells")
     assert told["datasets"] == ["zheng68k"]
     assert "gauntlet data fetch zheng68k" in told["not planned"]
     assert everything("quickstart", tmp_path)["sweep"]["trials"] == 80
