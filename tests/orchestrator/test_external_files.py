@@ -28,7 +28,6 @@ from orchestrator.sweep import Sweep
 from tests.trainables import stub_checkouts, tiny_weights
 from trainables.catalog import dataset
 from trainables.cells import open_cells, prepare
-from trainables.external import find_path
 from trainables.protocols import Unavailable
 from trainables.store import Store
 
@@ -247,22 +246,6 @@ def hide(trial, place):
         name: replace(file, root=str(place / "nowhere")) for name, file in trial.external.items()
     }
     return replace(trial, external=files)
-
-
-def test_a_file_that_changed_after_planning_is_not_copied_under_its_old_hash(tmp_path):
-    weights = tmp_path / "weights"
-    weights.mkdir()
-    (weights / "vocab.json").write_text("{}")
-    (weights / "model.bin").write_bytes(b"the planned weights")
-    planned = find_path(weights)
-    (weights / "model.bin").write_bytes(b"the changed weights")
-    with pytest.raises(ValueError, match=r"model\.bin has changed since this run was planned"):
-        publish([planned], tmp_path / "runs")
-    assert Store(tmp_path / "runs/store").find(planned.recipe) is None
-    (weights / "model.bin").write_bytes(b"the planned weights")
-    publish([planned], tmp_path / "runs")
-    copy = Store(tmp_path / "runs/store").find(planned.recipe)
-    assert (copy / "model.bin").read_bytes() == b"the planned weights"
 
 
 def test_a_file_that_machines_lack_is_a_fault_of_theirs(folder, monkeypatch, tmp_path):
