@@ -66,6 +66,8 @@ def row_blocks(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
     for block in blocks:
         if block.dtype == np.float16:  # which scipy does not know
             block = np.asarray(block, dtype=np.float32)
+        elif not block.dtype.isnative:
+            block = np.asarray(block, dtype=block.dtype.newbyteorder("="))
         rows = sparse.csr_matrix(block, copy=True)
         check_parts(rows)
         rows.sum_duplicates()

@@ -228,6 +228,8 @@ def on_the_users_word(found: list[Candidate], options: IntakeOptions, name: str)
         usable[0] if usable else None,
     )
     if first is None or word is None:
+        if layers := [c for c in found if not is_primary(c) and holds_counts(c.finding)]:
+            raise ValueError(refusal_beside(layers, found, name))
         shown = first or found[[c.source for c in found].index("X") if has_x(found) else 0]
         raise ValueError(refusal(shown, name))
     known = first.finding
@@ -264,11 +266,26 @@ def word_note(candidate: Candidate, taken: Finding, options: IntakeOptions) -> s
     return f"{candidate.source} is {how}, as {by} says"
 
 
+def refusal_beside(layers: list[Candidate], found: list[Candidate], name: str) -> str:
+    """Sentence on a file whose counts may be in layers, of which no name tells it."""
+    shown = next((c for c in found if is_primary(c) and c.source == "X"), None)
+    shown = shown or next((c for c in found if is_primary(c)), None)
+    reason = f"{shown.source} {refused_reason(shown).split(';')[0]}, and " if shown else ""
+    names, first = " and ".join(c.source for c in layers), layers[0].option
+    return (
+        f"{name}: {reason}{names} may hold raw counts, but no name tells it; choose with"
+        f" --counts-layer {first!r}"
+    )
+
+
+def refused_reason(candidate: Candidate) -> str:
+    """Reason why a matrix cannot be taken."""
+    return candidate.finding.reason or f"holds {candidate.finding.scale}"
+
+
 def refusal(candidate: Candidate, name: str) -> str:
     """Sentence on a matrix that cannot be taken."""
-    reason = candidate.finding.reason
-    if not reason:
-        reason = f"holds {candidate.finding.scale}"
+    reason = refused_reason(candidate)
     if ";" in reason:  # it names its own way out
         return f"{name}: {candidate.source} {reason}"
     if candidate.finding.kind == "unusable":

@@ -10,6 +10,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from trainables.readers.foreign import several_modalities
 
@@ -148,4 +149,10 @@ def matrix(element: Any) -> Any:
     ends, stored = element["indptr"][:], element["data"].shape
     if ends[-1] != stored[0] or element["indices"].shape != stored or (np.diff(ends) < 0).any():
         raise ValueError("the parts of a sparse matrix do not fit together")
+    if not np.dtype(element["data"].dtype).isnative:  # scipy knows no other order of bytes
+        kind = (
+            sparse.csc_matrix if "csc" in str(element.attrs["encoding-type"]) else sparse.csr_matrix
+        )
+        data = element["data"][:].astype(element["data"].dtype.newbyteorder("="))
+        return kind((data, element["indices"][:], ends), shape=tuple(element.attrs["shape"]))
     return ad.io.sparse_dataset(element)

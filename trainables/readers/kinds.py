@@ -17,6 +17,8 @@ from trainables.readers.foreign import CONTENTS, ENDINGS, way_out
 KINDS = "an .h5ad, .zarr, 10x .h5, .loom, .csv, .tsv or .parquet file or a 10x folder"
 HDF5_ENDINGS = (".h5ad", ".h5", ".hdf5", ".loom", ".h5mu")
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+UNTOLD_ENDINGS = ("", ".dat", ".data", ".counts", ".count", ".dge", ".expr", ".matrix")
+"""Endings of tables and of other files; the first line tells which it is."""
 ARROW_ENDINGS = (".parquet", ".feather")
 ARCHIVE_ENDINGS = (".tar", ".tgz", ".zip")
 READ_ENDINGS = (*HDF5_ENDINGS, ".zarr", ".mtx", *TABLE_ENDINGS, *ARROW_ENDINGS, *ARCHIVE_ENDINGS)
@@ -109,10 +111,22 @@ def kind_of_file(path: Path) -> str:
         )
     if ending in TABLE_ENDINGS and (b"\0" not in start or start[:2] in (b"\xff\xfe", b"\xfe\xff")):
         return "table"
+    if ending in UNTOLD_ENDINGS and is_table(start):
+        return "table"
     raise ValueError(
         f"{path.name} is of no kind that can be read here; give {KINDS}, as"
         " adata.write_h5ad() writes it"
     )
+
+
+def is_table(start: bytes) -> bool:
+    """Whether the first line of a text has at least three columns.
+
+    >>> is_table(b"gene\\tCELL1\\tCELL2\\n"), is_table(b"A note, written today")
+    (True, False)
+    """
+    first = start.split(b"\n", 1)[0]
+    return b"\0" not in first and max(first.count(mark) for mark in (b"\t", b",", b";")) >= 2
 
 
 def is_hdf5(path: Path, start: bytes, compressed: bool) -> bool:
