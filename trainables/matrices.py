@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def undamaged(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Damaged, OSError) as error:
+    except (Damaged, OSError, RuntimeError, zlib.error) as error:  # the last two of chunks
         if getattr(error, "errno", None):
             raise
         raise ValueError(

@@ -32,7 +32,11 @@ def kind_of(path: Path) -> str:
     Raises LookupError where nothing is at the path, and ValueError for what cannot be read.
     """
     refuse_missing(path)
-    return kind_of_folder(path) if path.is_dir() else kind_of_file(path)
+    if path.is_dir():
+        return kind_of_folder(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device and no file; write its content to a file")
+    return kind_of_file(path)
 
 
 def refuse_missing(path: Path) -> None:
@@ -104,14 +108,17 @@ def kind_of_file(path: Path) -> str:
         return "packed" if compressed else "arrow"
     if start.startswith(b"%%MatrixMarket"):
         return "sparse"
+    if ending in (*UNTOLD_ENDINGS, *HDF5_ENDINGS) and is_table(start):
+        return "table"
+    if b"<html" in start.lower():
+        what, way = CONTENTS[b"<html"]
+        raise ValueError(f"{path.name} is {what}; {way}")
     if ending in HDF5_ENDINGS:
         raise ValueError(
             f"{path.name} is not a readable {ending} file: it does not begin as HDF5 does, so the"
             " file is damaged or of another kind; copy or download it again"
         )
     if ending in TABLE_ENDINGS and (b"\0" not in start or start[:2] in (b"\xff\xfe", b"\xfe\xff")):
-        return "table"
-    if ending in UNTOLD_ENDINGS and is_table(start):
         return "table"
     raise ValueError(
         f"{path.name} is of no kind that can be read here; give {KINDS}, as"
@@ -126,7 +133,9 @@ def is_table(start: bytes) -> bool:
     (True, False)
     """
     first = start.split(b"\n", 1)[0]
-    return b"\0" not in first and max(first.count(mark) for mark in (b"\t", b",", b";")) >= 2
+    if b"\0" in first or first.lstrip().startswith((b"<", b"{", b"[")):  # a page, or JSON
+        return False
+    return max(first.count(mark) for mark in (b"\t", b",", b";")) >= 2
 
 
 def is_hdf5(path: Path, start: bytes, compressed: bool) -> bool:

@@ -158,3 +158,27 @@ def log2_raw_beside_scaled_chosen_genes():
 @case("lognorm")
 def logged_layer_beside_scaled():
     return with_layer("logcounts", logged())
+
+
+@case("counts")
+def layer_of_a_compound_name():
+    return with_layer("RNA_counts", counts())
+
+
+@case("refused", "layers['decontXcounts'] may hold raw counts")
+def layer_of_corrected_counts_beside_scaled():
+    return with_layer("decontXcounts", counts())
+
+
+@case("counts", counts_layer="decontXcounts")
+def layer_of_corrected_counts_that_the_user_names():
+    return with_layer("decontXcounts", counts())
+
+
+@case("counts")
+def raw_by_ids_that_var_has_beside_its_symbols():
+    raw = cells()
+    raw.var_names = [f"ENSG{i:011d}" for i in range(raw.n_vars)]
+    found = with_raw(raw)
+    found.var["gene_ids"] = raw.var_names.to_numpy()
+    return found
