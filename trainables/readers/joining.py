@@ -142,7 +142,11 @@ def texts(names: pd.Index) -> pd.Series:
 
 
 def plain_separators(names: Any) -> pd.Series:
-    """Return names with one separator for all, since R writes "." for "-" and "X1" for "1"."""
+    """Return names with one separator for all, since R writes "." for "-" and "X1" for "1".
+
+    >>> plain_separators(pd.Series(["X1_AAC.1", "1_AAC-1"])).tolist()
+    ['1_AAC_1', '1_AAC_1']
+    """
     return names.str.replace(r"[-._:#|/ ]+", "_", regex=True).str.replace(
         r"^X(?=\d)", "", regex=True
     )
