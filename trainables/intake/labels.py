@@ -61,7 +61,8 @@ def cleaned(column: pd.Series) -> np.ndarray:
         filled = values[column.notna()].astype(float)
         if (filled == filled.round()).all() and (filled.abs() < 1e15).all():
             values = values.where(column.isna(), filled.astype("int64").astype(object))
-    text = values.map(str).map({value: tidy(value) for value in set(values.map(str))})
+    tidied = {value: tidy(value) for value in set(values.map(str))}
+    text = pd.Series([tidied[value] for value in values.map(str)], values.index, dtype=object)
     missing = column.isna().to_numpy() | text.str.lower().isin(MISSING).to_numpy()
     return np.where(missing, NOTHING, text.to_numpy(dtype=object))
 
