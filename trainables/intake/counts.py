@@ -92,6 +92,7 @@ def best_counts(counts: list[Candidate], found: list[Candidate], name: str) -> C
                 f"counts are from {best.source}; {other.source} holds others whose totals are"
                 f" {lost:.1%} smaller (--counts-layer {other.option} chooses them)"
             )
+    notes += disagreements(best, found, name)
     library = None
     if logged := whole_library(best, found):
         library, source = logged
@@ -101,6 +102,28 @@ def best_counts(counts: list[Candidate], found: list[Candidate], name: str) -> C
         )
     notes += unused_notes(best, found)
     return Choice(best, best.finding, library, (*scale_notes(best), *notes))
+
+
+def disagreements(best: Candidate, found: list[Candidate], name: str) -> Iterator[str]:
+    """Notes on logarithms in X or .raw that were made from other values than these counts.
+
+    Raises ValueError where the counts of some cells are missing that have values there.
+    """
+    for other in found:
+        if other is best or other.source not in ("X", ".raw") or other.finding.kind != "lognorm":
+            continue
+        missing = int(((best.seen.nonzero == 0) & (other.seen.nonzero > 0)).sum())
+        if missing:
+            raise ValueError(
+                f"{name}: {best.source} has no counts of {missing:,} cells that {other.source} has"
+                f" values of; fill them in, remove the cells, or add --counts-layer {other.option}"
+            )
+        base, same = other.finding.log_base, best.var.index.equals(other.var.index)
+        if base is not None and same and not proportional(best, other, base):
+            yield (
+                f"{other.source} is no logarithm of the counts in {best.source}: it was made from"
+                " other values, or its cells are in another order"
+            )
 
 
 def whole_library(best: Candidate, found: list[Candidate]) -> tuple[np.ndarray, str] | None:

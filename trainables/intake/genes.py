@@ -135,6 +135,8 @@ def well_known_part(index: np.ndarray) -> np.ndarray | None:
     """
     series: Any = pd.Series(index, dtype=object)
     for separator in ("__", "|", ";", ":", "_", " "):
+        if series.str.contains(separator, regex=False).mean() < 0.9:
+            continue
         for part in (0, -1):
             found = series.str.split(separator, regex=False).str[part]
             if landmarks(found.to_numpy()) >= 10:

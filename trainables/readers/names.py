@@ -34,6 +34,8 @@ def checked(cells: Any, file: str, kind: str) -> Any:
         )
     names = cells.var_names.astype(str).to_numpy(dtype=object)
     refuse_genomes(names, file)
+    if cells.raw is not None:
+        refuse_genomes(cells.raw.var_names.astype(str).to_numpy(dtype=object), file)
     dates = names[matching(names, DATE)]
     if len(dates) > len(set(dates)):
         twice = pd.Index(dates)[pd.Index(dates).duplicated()][0]
