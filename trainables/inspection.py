@@ -12,7 +12,8 @@ from scipy import sparse
 from trainables.cells import decision
 from trainables.concerns import warnings
 from trainables.duplicates import exact_duplicates, near_duplicates
-from trainables.intake.genes import ENSEMBL, matching
+from trainables.intake.genes import ENSEMBL
+from trainables.intake.texts import matching
 from trainables.matrices import mapped_blocks
 from trainables.protocols import Cells
 

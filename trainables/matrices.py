@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ def undamaged(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Damaged, OSError) as error:
+    except (Damaged, OSError, RuntimeError, zlib.error) as error:  # the last two of chunks
         if getattr(error, "errno", None):
             raise
         raise ValueError(
@@ -66,6 +67,8 @@ def row_blocks(matrix: Any, scratch: Path) -> Iterator[sparse.csr_matrix]:
     for block in blocks:
         if block.dtype == np.float16:  # which scipy does not know
             block = np.asarray(block, dtype=np.float32)
+        elif not block.dtype.isnative:
+            block = np.asarray(block, dtype=block.dtype.newbyteorder("="))
         rows = sparse.csr_matrix(block, copy=True)
         check_parts(rows)
         rows.sum_duplicates()

@@ -15,6 +15,7 @@ from tests.trainables.file_formats import (  # noqa: F401  they enter theirs
     labels_tables,
     other_hdf5,
     tables,
+    tables_refused,
     zarr_folders,
 )
 from tests.trainables.file_formats.table import (

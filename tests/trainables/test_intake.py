@@ -13,8 +13,11 @@ from orchestrator.planning import plan
 from orchestrator.ready import ready
 from orchestrator.storage import store
 from tests.trainables.intake_cases import (  # noqa: F401  cases enter
+    features,
+    genes,
+    labels,
     logarithms,
-    metadata,
+    scales,
     sources,
     values,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,24 @@ from trainables.intake.finding import Finding
 from trainables.intake.genes import Genes, name_genes
 from trainables.intake.labels import plain
 from trainables.intake.statistics import MatrixStatistics, measure
+from trainables.intake.texts import texts
 from trainables.intake.values import judge
 
-COUNT_LAYERS = frozenset(
-    "counts count rawcounts rawcount countsraw xcounts countsx raw xraw rawx umi umis umicounts"
-    " originalcounts integercounts unnormalized".split()
+COUNT_LAYER = re.compile(
+    r"(x|n|rna|genes?|integer|original|matrix|data|raw|counts?|umis?|unnormali[sz]ed)+"
 )
-"""Names of layers that hold raw counts, without case and punctuation."""
+COUNT_WORD = re.compile(r"raw|count|umi|unnormali[sz]ed")
+"""Words of names of layers that hold raw counts, as `plain` spells them; one word must match."""
+
+
+def names_counts(layer: str) -> bool:
+    """Whether a layer's name says that it holds raw counts.
+
+    >>> [names_counts(name) for name in ("raw_counts", "UMI", "decontXcounts", "matrix")]
+    [True, True, False, False]
+    """
+    name = plain(layer)
+    return bool(COUNT_LAYER.fullmatch(name) and COUNT_WORD.search(name))
 
 
 @dataclass
@@ -79,7 +91,7 @@ def candidates(
     about |= {"scratch": scratch, "stated_base": stated_base(source)}
     layers = [
         Candidate(
-            f"layers[{name!r}]", str(name), matrix, source.var, plain(name) in COUNT_LAYERS, **about
+            f"layers[{name!r}]", str(name), matrix, source.var, names_counts(str(name)), **about
         )
         for name, matrix in source.layers.items()
         if name is not None
@@ -94,11 +106,22 @@ def candidates(
 
 
 def with_columns(raw: pd.DataFrame, var: pd.DataFrame) -> pd.DataFrame:
-    """`raw.var` with the columns that only `var` has, for the genes that both have."""
-    missing = [column for column in var.columns if column not in raw.columns]
-    if not missing or not (raw.index.is_unique and var.index.is_unique):
+    """`raw.var` with the columns that only `var` has, for the genes that both have.
+
+    Where `raw` names genes by ids that are a column of `var`, its column "var_names" has the names
+    of `var`.
+    """
+    if not (raw.index.is_unique and var.index.is_unique):
         return raw
-    return raw.join(var[missing])
+    if not raw.index.isin(var.index).any():
+        for column in var.columns:
+            ids = pd.Index(texts(var[column]))
+            if ids.is_unique and raw.index.isin(ids).mean() > 0.1:
+                names = pd.Series(var.index.to_numpy(), index=ids)
+                return raw.assign(var_names=names.reindex(raw.index).to_numpy())
+        return raw
+    missing = [column for column in var.columns if column not in raw.columns]
+    return raw.join(var[missing]) if missing else raw
 
 
 def stated_base(source: Any) -> float | None:

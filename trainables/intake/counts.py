@@ -92,6 +92,7 @@ def best_counts(counts: list[Candidate], found: list[Candidate], name: str) -> C
                 f"counts are from {best.source}; {other.source} holds others whose totals are"
                 f" {lost:.1%} smaller (--counts-layer {other.option} chooses them)"
             )
+    notes += disagreements(best, found, name)
     library = None
     if logged := whole_library(best, found):
         library, source = logged
@@ -101,6 +102,28 @@ def best_counts(counts: list[Candidate], found: list[Candidate], name: str) -> C
         )
     notes += unused_notes(best, found)
     return Choice(best, best.finding, library, (*scale_notes(best), *notes))
+
+
+def disagreements(best: Candidate, found: list[Candidate], name: str) -> Iterator[str]:
+    """Notes on logarithms in X or .raw that were made from other values than these counts.
+
+    Raises ValueError where the counts of some cells are missing that have values there.
+    """
+    for other in found:
+        if other is best or other.source not in ("X", ".raw") or other.finding.kind != "lognorm":
+            continue
+        missing = int(((best.seen.nonzero == 0) & (other.seen.nonzero > 0)).sum())
+        if missing:
+            raise ValueError(
+                f"{name}: {best.source} has no counts of {missing:,} cells that {other.source} has"
+                f" values of; fill them in, remove the cells, or add --counts-layer {other.option}"
+            )
+        base, same = other.finding.log_base, best.var.index.equals(other.var.index)
+        if base is not None and same and not proportional(best, other, base):
+            yield (
+                f"{other.source} is no logarithm of the counts in {best.source}: it was made from"
+                " other values, or its cells are in another order"
+            )
 
 
 def whole_library(best: Candidate, found: list[Candidate]) -> tuple[np.ndarray, str] | None:
@@ -228,6 +251,8 @@ def on_the_users_word(found: list[Candidate], options: IntakeOptions, name: str)
         usable[0] if usable else None,
     )
     if first is None or word is None:
+        if layers := [c for c in found if not is_primary(c) and holds_counts(c.finding)]:
+            raise ValueError(refusal_beside(layers, found, name))
         shown = first or found[[c.source for c in found].index("X") if has_x(found) else 0]
         raise ValueError(refusal(shown, name))
     known = first.finding
@@ -264,11 +289,26 @@ def word_note(candidate: Candidate, taken: Finding, options: IntakeOptions) -> s
     return f"{candidate.source} is {how}, as {by} says"
 
 
+def refusal_beside(layers: list[Candidate], found: list[Candidate], name: str) -> str:
+    """Sentence on a file whose counts may be in layers, of which no name tells it."""
+    shown = next((c for c in found if is_primary(c) and c.source == "X"), None)
+    shown = shown or next((c for c in found if is_primary(c)), None)
+    reason = f"{shown.source} {refused_reason(shown).split(';')[0]}, and " if shown else ""
+    names, first = " and ".join(c.source for c in layers), layers[0].option
+    return (
+        f"{name}: {reason}{names} may hold raw counts, but no name tells it; choose with"
+        f" --counts-layer {first!r}"
+    )
+
+
+def refused_reason(candidate: Candidate) -> str:
+    """Reason why a matrix cannot be taken."""
+    return candidate.finding.reason or f"holds {candidate.finding.scale}"
+
+
 def refusal(candidate: Candidate, name: str) -> str:
     """Sentence on a matrix that cannot be taken."""
-    reason = candidate.finding.reason
-    if not reason:
-        reason = f"holds {candidate.finding.scale}"
+    reason = refused_reason(candidate)
     if ";" in reason:  # it names its own way out
         return f"{name}: {candidate.source} {reason}"
     if candidate.finding.kind == "unusable":

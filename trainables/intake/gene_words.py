@@ -15,13 +15,25 @@ OTHER_FEATURES = frozenset(
 )  # fmt: skip
 """Kinds of features, as Cell Ranger, muon, scvi-tools and CELLxGENE write them, in lower case."""
 NOT_GENES = {
-    "hashtags": r"(?i)^(HTO[_\-. ]?[A-Z]?\d+\b.*|hash[_\-. ]?tags?[_\-. ]?\d*\b.*|.*[_\-. ]HTO"
-    r"|CMO\d{3}|.*[_\-. ]hashtag\d*|anti[_\-]?hashtag.*)$",
-    "antibodies": r"(?i)^(.*[_\-. ]?TotalSeq[_\-. ]?[A-D]?\d*|ADT[_\-. ].+|.+[_\-. ]ADT|prot[_:].+"
+    "hashtags": r"(?i)^(HTO[_\-. ]?([A-Z]|[A-Z]?\d+)\b.*|hash[_\-. ]?tags?[_\-. ]?\d*\b.*"
+    r"|.*[_\-. ]HTO|CMO\d{3}|.*[_\-. ]hashtag\d*|anti[_\-]?hashtag.*"
+    r"|multi[_\-]?(bc|seq)[_\-. ]?\d+.*)$",
+    "antibodies": r"(?i)^(.*[_\-. (]?TotalSeq[_\-. ]?[A-D]?\d*\)?|ADT[_\-. ].+|.+[_\-. ]ADT"
+    r"|.+[_\-. ]Total[A-D]|(Hu|Ms|HuMs|MsRt|HuMsRt)\.[A-Z].+|[A-D]0\d{3}|prot[_:].+"
     r"|.+[_\-. ]protein|AB[_]CD\w+|.+_(anti|prot|ab|pab)|anti[\-_ ].+"
     r"|.*isotype.*|sample[\-_. ]?tag.*)$",
     "spike-ins": r"^(ERCC[\-_.]\d{5}|.*_ERCC-\d{5}|SIRV\d+.*)$",
+    "peaks": r"(?i)^(chr)?(\d{1,2}|[XYM]|MT|[GK][IL]\d+\.\d)[:\-_]\d+[\-_]\d{3,}$",
+    "totals of HTSeq or STAR": r"^(__(no_feature|ambiguous|too_low_aQual|not_aligned"
+    r"|alignment_not_unique)|N_(unmapped|multimapping|noFeature|ambiguous))$",
 }
+PROTEINS = frozenset(
+    "CD3 CD8 CD8a CD10 CD11a CD11b CD11c CD13 CD16 CD20 CD21 CD23 CD25 CD29 CD31 CD39 CD41 CD45"
+    " CD45RA CD45RO CD49b CD49d CD56 CD57 CD62L CD64 CD66b CD71 CD95 CD103 CD107a CD117 CD123 CD127"
+    " CD138 CD141 CD152 CD154 CD158 CD161 CD183 CD184 CD185 CD194 CD195 CD196 CD197 CD223 CD278"
+    " CD279 HLA-DR PD-1 PD-L1 CTLA-4 TIM-3 LAG-3 TCRab TCRgd IgD IgM IgG1 IgG2a IgG2b".split()
+)
+"""Names of proteins on the panels of CITE-seq that are no symbols of genes."""
 GENOMES = (
     r"GRCh3[78]|hg19|hg38|GRCm3[89]|mm9|mm10|mm39|T2T|CHM13|GRCh38_and_mm10"
     r"|HUMAN|MOUSE|human|mouse"
@@ -44,7 +56,9 @@ TABLE_COLUMNS = frozenset(
         "doublet_score", "doublet_scores", "scrublet_score", "dissociation_score", "s_score",
         "g2m_score", "s.score", "g2m.score", "condition", "treatment", "timepoint", "replicate",
         "tissue", "organ", "study", "well", "plate", "lane", "annotation", "ident", "orig.ident",
-        "unnamed: 0", "rowname", "cell", "cells", "cellid", "cell_id", "res.1", "umap_1", "umap_2",
+        "total", "totals", "unmapped", "bmi", "rin", "day", "time", "dose", "weight", "height",
+        "dataset", "experiment", "viability", "pseudotime", "unnamed: 0", "rowname",
+        "cell", "cells", "cellid", "cell_id", "res.1", "umap_1", "umap_2",
         "tsne_1", "tsne_2", "fold", "split", "is_doublet", "predicted_doublet", "doublet",
         "singlet", "group",
         "groups", "stage", "class", "target", "index", "level", "state", "score", "type",

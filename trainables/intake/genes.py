@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainables.intake.gene_words import (
-    COLUMN_NAMES,
-    GENOMES,
-    LANDMARKS,
-    NOT_GENES,
-    OTHER_FEATURES,
-    RNA_FEATURES,
-    TABLE_COLUMNS,
-)
+from trainables.intake.features import only_genes
+from trainables.intake.gene_words import COLUMN_NAMES, GENOMES, LANDMARKS
+from trainables.intake.texts import is_text, landmarks, matches, matching, texts, unquoted
 
 ENSEMBL = r"^(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$"
 VERSIONED = ENSEMBL.replace(")?(_PAR", ")(_PAR")
@@ -60,7 +54,7 @@ def name_genes(var: pd.DataFrame) -> Genes:
     """
     kept, notes = only_genes(var)
     var = var[kept]
-    index = without_genome(texts(pd.Series(var.index)))
+    index = without_genome(unquoted(texts(pd.Series(var.index))))
     symbols, ids, full, origin = symbols_and_ids(var, index)
     if full is not None:
         symbols, more = apart(symbols, full)
@@ -106,98 +100,18 @@ def symbols_and_ids(
                 full,
                 f"symbols from var[{found[0]!r}]",
             )
+        if (part := well_known_part(index)) is not None:
+            return part, unversioned(ids[1]) if ids else None, None, "symbols from compound names"
     full = ids[1] if ids else None
     return index, unversioned(full) if ids else None, full, "gene names from var_names"
-
-
-# ---- columns that are genes --------------------------------------------------------------------
-
-
-def only_genes(var: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Mask of the rows of `var` that are genes, and notes on those that are not."""
-    kept = np.ones(len(var), dtype=bool)
-    notes = []
-    for column in var.columns:
-        if not is_text(var[column]):
-            continue
-        kinds = texts(var[column])
-        lowered = np.char.lower(kinds.astype(str))
-        rna = np.isin(lowered, list(RNA_FEATURES))
-        known = rna | np.isin(lowered, list(OTHER_FEATURES))
-        if known.mean() < 0.9 or (known & ~rna).sum() == 0:
-            continue
-        others = ", ".join(sorted(set(kinds[~rna & kept]) - {""}))
-        if (~rna & kept).any():
-            notes.append(
-                f"{(~rna & kept).sum():,} features that are no genes are left out"
-                f" (var[{column!r}]: {others})"
-            )
-        kept &= rna
-    names = texts(pd.Series(var.index))
-    for what, pattern in NOT_GENES.items():
-        found = kept & matching(names, pattern)
-        if found.any() and not found[kept].all():
-            notes.append(
-                f"{found.sum():,} features that are no genes are left out ({what}, such as"
-                f" {names[found][0]})"
-            )
-            kept &= ~found
-    lowered = np.char.lower(names.astype(str))
-    snake = matching(names, SNAKE)
-    if np.mean(lowered == names) > 0.1:  # an organism whose genes are written so
-        snake[:] = False
-    found = np.isin(lowered, list(TABLE_COLUMNS)) | matching(names, CELL_COLUMN) | snake
-    found &= kept
-    if found.any() and not found[kept].all():
-        listed = ", ".join(names[found][:5])
-        notes.append(f"{found.sum():,} columns that describe cells are no genes ({listed})")
-        kept &= ~found
-    return kept, notes
-
-
-CELL_COLUMN = (
-    r"(?i)^((pct|percent|log1p|total|n|max|min|mean|num|nb)[._ ](counts?|genes?|umis?|mt|mito|ribo"
-    r"|hb|feature|features|cells?)([._ ].*)?|.*(leiden|louvain|seurat_clusters|snn_res|celltype|"
-    r"cell[_. ]type).*|(.*[._ ])?clusters?([._ ].*)?|(cell|cluster|batch|sample|donor)[_. ]id|"
-    r"(x_)?(umap|tsne)[._ ]?\d{1,3}|(x_)?(pc|pca|harmony)[._ ]\d{1,3}|n(count|feature)_\w+|"
-    r"(s|g2m)[._]score|(total|n)_?(counts?|genes?|umis?)(_\w+)?)$"
-)
-"""Names of columns that describe cells; PC as in the gene PC is no match without a number."""
-SNAKE = r"^[a-z][a-z0-9]*([_.][a-z0-9]+)+$"
-"""Names of columns in lower case, such as "my_label"; no gene of man or mouse is written so."""
 
 
 # ---- symbols and ids ---------------------------------------------------------------------------
 
 
-def texts(column: pd.Series) -> np.ndarray:
-    """A column as text without outer blanks; missing values are ""."""
-    missing = column.isna().to_numpy()
-    plain = column.astype(object).where(~missing, "").astype(str).str.strip()
-    plain = plain.where(~plain.str.lower().isin(["nan", "none", "<na>"]), "")
-    return plain.to_numpy(dtype=object)
-
-
-def matching(names: np.ndarray, pattern: str) -> np.ndarray:
-    """Mask of the names that match a pattern."""
-    found: Any = pd.Series(names, dtype=object).str.match(pattern)
-    return found.to_numpy(dtype=bool)
-
-
-def matches(names: np.ndarray, pattern: str) -> float:
-    """Share of the names that match a pattern; empty names do not count."""
-    filled = names[names != ""]
-    return float(matching(filled, pattern).mean()) if len(filled) else 0.0
-
-
 def are_names(names: np.ndarray) -> bool:
     """Whether these are names rather than numbers or ids."""
     return max(matches(names, p) for p in (ENSEMBL, OTHER_ID, NUMBER)) <= 0.5
-
-
-def landmarks(names: np.ndarray) -> int:
-    """Number of well-known genes among the names, of man or mouse."""
-    return len(LANDMARKS & {str(name).upper() for name in names})
 
 
 def compound(index: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -211,6 +125,22 @@ def compound(index: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
             alone = symbol == ""
             full = np.where(alone & matching(index, ENSEMBL), index, full)
             return np.where(alone, index, symbol), full
+    return None
+
+
+def well_known_part(index: np.ndarray) -> np.ndarray | None:
+    """Symbols of names such as "A1BG|1" or "A1BG__chr19", of which most are well-known genes'.
+
+    A name whose symbol others have, too, stays whole.
+    """
+    series: Any = pd.Series(index, dtype=object)
+    for separator in ("__", "|", ";", ":", "_", " "):
+        if series.str.contains(separator, regex=False).mean() < 0.9:
+            continue
+        for part in (0, -1):
+            found = series.str.split(separator, regex=False).str[part]
+            if landmarks(found.to_numpy()) >= 10:
+                return np.where(found.duplicated(keep=False), index, found.to_numpy())
     return None
 
 
@@ -252,13 +182,6 @@ def symbol_column(var: pd.DataFrame, least: int = 0) -> tuple[str, np.ndarray] |
         if best is None or score > best[0]:
             best = score, str(column), found
     return None if best is None else (best[1], best[2])
-
-
-def is_text(column: pd.Series) -> bool:
-    """Whether a column holds text, as categories or not."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = pd.Series(column.cat.categories)
-    return column.dtype == object or isinstance(column.dtype, pd.StringDtype)
 
 
 def unversioned(ids: Any) -> np.ndarray:
@@ -320,3 +243,8 @@ def naming_notes(names: np.ndarray, origin: str, species: str) -> Iterator[str]:
         yield "genes are those of a mouse (or rat); models of human genes refuse them"
     elif species == "other":
         yield "genes are not human; models of human genes refuse them"
+    elif species == "" and len(names) >= 200 and are_names(names):
+        yield (
+            f"no well-known gene is among the names of genes (such as {names[0]}); models of human"
+            " genes find few of them: put symbols into var['gene_name']"
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,13 +30,24 @@ NOTHING: Any = None
 NO_TYPES = frozenset(
     "unknown unassigned unclassified undetermined undefined unlabelled unlabeled unannotated"
     " unidentified ambiguous doublet doublets multiplet multiplets debris artifact other others"
-    " lowquality notassigned unk uncharacterized".split()
-)
-"""Labels that name no cell type, as `plain` spells them."""
+    " lowquality notassigned unk uncharacterized missing notavailable".split()
+) | {""}
+"""Labels that name no cell type, as `plain` spells them; signs such as "-" and "?" are ""."""
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+"""Signs of no width, which web pages and Excel leave in texts."""
+
+
+def tidy(text: str) -> str:
+    """Return a text with one blank between words, none outside, and composed letters.
+
+    >>> tidy(" B\\u00a0 cell "), tidy("nai\\u0308ve") == "na\\u00efve"
+    ('B cell', True)
+    """
+    return " ".join(INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
 def cleaned(column: pd.Series) -> np.ndarray:
-    """Values as text without outer blanks; None where they are missing.
+    """Values as `tidy` text; None where they are missing.
 
     Codes that were stored as floats are whole numbers again.
 
@@ -48,7 +61,8 @@ def cleaned(column: pd.Series) -> np.ndarray:
         filled = values[column.notna()].astype(float)
         if (filled == filled.round()).all() and (filled.abs() < 1e15).all():
             values = values.where(column.isna(), filled.astype("int64").astype(object))
-    text = values.map(str).str.strip()
+    tidied = {value: tidy(value) for value in set(values.map(str))}
+    text = pd.Series([tidied[value] for value in values.map(str)], values.index, dtype=object)
     missing = column.isna().to_numpy() | text.str.lower().isin(MISSING).to_numpy()
     return np.where(missing, NOTHING, text.to_numpy(dtype=object))
 
@@ -115,10 +129,13 @@ def label_notes(column: pd.Series, key: str, sizes: pd.Series) -> list[str]:
     """Notes on labels that were merged, or that name no type."""
     notes = []
     spelled = {str(value) for value in column.dropna().unique()}
-    merged = sorted(value for value in spelled if value != value.strip() and value.strip() in sizes)
+    merged = sorted(value for value in spelled if value != tidy(value) and tidy(value) in sizes)
     if merged:
-        names = ", ".join(repr(value) for value in merged[:3])
-        notes.append(f"blanks around labels are no part of them: {names} in obs[{key!r}]")
+        names = ", ".join(map(ascii, merged[:3]))
+        notes.append(
+            f"blanks around labels, double blanks and invisible signs are no part of them: {names}"
+            f" in obs[{key!r}]"
+        )
     folded = pd.Series(sizes.index, dtype=object).str.lower()
     if folded.duplicated().any():
         pair = sizes.index[(folded == folded[folded.duplicated()].iloc[0]).to_numpy()]
@@ -165,6 +182,8 @@ def batches_of(
         notes.append(f"no batches are used, since {where} lacks those of {missing} cells")
         return None
     number = len(set(inside))
+    if len({value.lower() for value in inside}) < number:
+        notes.append(f"batches in {where} that differ in case only stay apart")
     if problem := no_batches(obs[key], number, len(inside)):
         if named:
             raise ValueError(f"{file}: {where} {problem}; name another column with --batch-key")

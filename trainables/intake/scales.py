@@ -9,6 +9,7 @@ library, a whole number, which tells the total.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from trainables.intake.finding import Finding, log_name, number
 from trainables.intake.statistics import BASES, OVERFLOW, MatrixStatistics
 
 ROUND_TARGETS = (1.0, 1e2, 1e3, 1e4, 1e5, 1e6)
+TWICE = 2
+"""Ratio of a cell's sum to the usual one that no rounding of values explains."""
+FARTHEST = 20
+"""Ratio that leaving out the genes of the largest values from the total does not reach."""
 
 
 # ---- constant sums: all genes are there --------------------------------------------------------
@@ -31,9 +36,39 @@ def constant_sums(seen: MatrixStatistics, filled: np.ndarray) -> Finding | None:
     if distance > 0.01:
         return None
     target = rounded_target(middle)
-    if best:
-        return Finding("lognorm", log_base=best, target=target)
-    return Finding("linear", target=target)
+    kind = "lognorm" if best else "linear"
+    found = Finding(kind, log_base=best or None, target=target)
+    return others(found, seen.sums[best][filled], seen, filled)
+
+
+def others(found: Finding, sums: np.ndarray, seen: MatrixStatistics, filled: np.ndarray) -> Finding:
+    """The finding on values of one total per cell, with what is odd about a few of the cells."""
+    target = found.target or 1.0
+    larger, smaller = sums > TWICE * target, sums < target / TWICE
+    if larger.any():
+        return Finding(
+            "unusable",
+            f"has cells on different scales: most hold {found.scale}, but {larger.sum():,} cells"
+            f" sum to more than {TWICE} times as much; remove those cells, or give raw counts",
+        )
+    if smaller.any():
+        note = f"has {smaller.sum():,} cells that sum to less than half of {number(target)}"
+        return replace(found, note=f"{note}; they are used as they are")
+    if found.kind == "lognorm" and not_multiples(seen, filled, found.log_base or math.e):
+        note = (
+            f"holds {found.scale}, but not of whole counts: genes' lengths were divided out (TPM),"
+            " or values were corrected, imputed or rounded; they are used as they are"
+        )
+        return replace(found, note=note)
+    return found
+
+
+def not_multiples(seen: MatrixStatistics, filled: np.ndarray, base: float) -> bool:
+    """Whether most cells that can be tested hold no multiples of one number."""
+    rows = [values for cell, (_, values) in seen.sample.items() if filled[cell] and len(values)]
+    fits = [unit_of(np.expm1(values * math.log(base))) for values in rows]
+    misfits = [fit[1] for fit in fits if fit is not None]
+    return len(misfits) >= 5 and float(np.median(misfits)) > 0.1
 
 
 def spread(sums: np.ndarray) -> tuple[float, float]:
@@ -83,6 +118,8 @@ def multiples(seen: MatrixStatistics, filled: np.ndarray, stated: float | None) 
         return Finding("unclear", reason)
     if np.mean(np.abs(unit - 1) < 1e-3) > 0.95:
         return Finding("counts", log_base=base, exact=False)
+    if seen.n_genes >= 50 and len(totals := several_totals(seen.sums[base][filled])) > 1:
+        return Finding("unusable", scaled_apart(totals, base))
     low, high = np.quantile(seen.sums[base][filled], [0.025, 0.975])
     target = target_of(unit) if high < 50 * low else None  # else on more than one scale
     if target is None:
@@ -93,10 +130,17 @@ def multiples(seen: MatrixStatistics, filled: np.ndarray, stated: float | None) 
             log_base=base,
             complete=False,
         )
-    note = ""
-    if np.mean(seen.sums[base][filled] > 1.01 * target) > 0.05:
+    sums, note = seen.sums[base][filled], ""
+    if far := int((sums > FARTHEST * target).sum()):
+        return Finding(
+            "unusable",
+            f"has cells on different scales: most hold {log_name(base)}(1 + counts per"
+            f" {number(target)}), but {far:,} cells sum to more than {FARTHEST} times as much;"
+            " remove those cells, or give raw counts",
+        )
+    if more := int((sums > 1.01 * target).sum()):
         note = (
-            f"has cells that sum to more than {number(target)}, as scanpy's"
+            f"has {more:,} cells that sum to more than {number(target)}, as scanpy's"
             " exclude_highly_expressed leaves them; they are used as they are"
         )
     return Finding("lognorm", log_base=base, target=target, complete=False, note=note)
@@ -174,13 +218,26 @@ def target_of(unit: np.ndarray) -> float | None:
     for totals, most in [(usual, 0.12), *((part, 0.06) for part in np.array_split(medians, 40))]:
         distances = to_whole(totals, largest)
         if (distances < most).any():
-            at = int((distances < most).argmax())
-            total = totals[at : at + 1]
+            total = smallest_part(float(totals[(distances < most).argmax()]), largest, most)
+            at = np.array([total])
             rest = unit[60:][total / unit[60:] < 50_000]
-            others = to_whole(total, rest)[0] if len(rest) else 0.0
-            precise = distances[at] < 0.03
-            return float(total[0]) if not precise or others < 0.12 else None
+            others = to_whole(at, rest)[0] if len(rest) else 0.0
+            precise = to_whole(at, largest)[0] < 0.03
+            return total if not precise or others < 0.12 else None
     return None
+
+
+PRIMES = np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47])
+
+
+def smallest_part(total: float, unit: np.ndarray, most: float) -> float:
+    """Smallest whole part of a total that still makes every library a whole number.
+
+    Every multiple of the right total does so, too: 10,000 where cells were scaled to 2,500.
+    """
+    while (fits := to_whole(total / PRIMES, unit) < most).any():
+        total /= int(PRIMES[fits.argmax()])
+    return float(f"{total:.6g}")
 
 
 def to_whole(totals: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -205,6 +262,35 @@ def logged_twice(rows: list[np.ndarray]) -> bool:
         if spread(np.array([np.expm1(v * log).sum() for v in once]))[0] < 0.01:
             return True
     return False
+
+
+def several_totals(sums: np.ndarray) -> dict[float, int]:
+    """Totals that nearly all cells have, the commonest first, and their numbers of cells.
+
+    None where sums are spread, as they are once genes were left out.
+    """
+    logs = np.log(sums[np.isfinite(sums) & (sums > 0)])
+    steps, cells = np.unique(np.round(logs / 5e-4), return_counts=True)
+    common = cells >= max(3, 0.02 * len(sums))
+    if cells[common].sum() < 0.9 * len(sums):
+        return {}
+    order = np.flatnonzero(common)[np.argsort(-cells[common])]
+    totals: dict[float, int] = {}
+    for at in order:
+        total = math.exp(steps[at] * 5e-4)
+        near = next((other for other in totals if math.isclose(other, total, rel_tol=2e-3)), total)
+        totals[near] = totals.get(near, 0) + int(cells[at])
+    return totals
+
+
+def scaled_apart(totals: dict[float, int], base: float) -> str:
+    """Reason for cells that were scaled to several totals."""
+    (one, ones), (other, rest) = list(totals.items())[:2]
+    return (
+        f"has cells on different scales: after {log_name(base)} is undone, {ones:,} cells sum to"
+        f" about {one:,.4g} and {rest:,} to {other:,.4g}, as batches that were scaled to their own"
+        " medians; give raw counts, or scale all cells to one total"
+    )
 
 
 def common_total(sums: np.ndarray) -> float:

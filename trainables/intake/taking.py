@@ -18,7 +18,9 @@ from trainables.intake.candidates import candidates
 from trainables.intake.counts import Choice, choose
 from trainables.intake.decision import Decision, IntakeOptions, Values
 from trainables.intake.finding import LIBRARY_SIZE
+from trainables.intake.gene_checks import check_genes
 from trainables.intake.genes import Genes
+from trainables.intake.labels import plain
 from trainables.intake.statistics import gene_blocks
 
 
@@ -104,7 +106,7 @@ def decided(
     """The intake that follows from the chosen matrix."""
     candidate, finding = choice.candidate, choice.finding
     genes = candidate.genes
-    check_names(genes, candidate.var, name)
+    check_genes(genes, candidate.var, name)
     first = first_copies(candidate.seen.hashes)
     copies = int(((first >= 0) & (first != np.arange(len(first)))).sum())
     counted = finding.kind == "counts"
@@ -147,7 +149,9 @@ def libraries(
         totals = seen.sums[finding.log_base]
     key = options.library_size
     if key is None:
-        return (totals if choice.library is None else choice.library), []
+        if choice.library is not None:
+            return choice.library, []
+        return totals, list(larger_totals(obs, totals, choice))
     if key not in obs:
         raise LookupError(f"{name} has no obs[{key!r}] for --library-size")
     sizes = pd.to_numeric(obs[key], errors="coerce").to_numpy(dtype=float)
@@ -160,18 +164,26 @@ def libraries(
     return sizes, []
 
 
-def check_names(genes: Genes, var: pd.DataFrame, name: str) -> None:
-    """Refuse matrices without genes, and gene names that occur twice."""
-    if not genes.kept.any():
-        raise ValueError(f"{name}: none of its {len(var):,} features is a gene")
-    names = pd.Index(genes.names)
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique()
-        raise ValueError(
-            f"{name}: {len(twice)} gene names occur more than once (such as"
-            f" {', '.join(map(str, twice[:3]))}); make them unique with"
-            " adata.var_names_make_unique() or sum their columns"
-        )
+TOTALS = frozenset(
+    "totalcounts ncounts ncountrna numi numis totalumi totalumis librarysize ncount".split()
+)
+"""Usual names of columns of total counts, as `plain` spells them."""
+
+
+def larger_totals(obs: pd.DataFrame, totals: np.ndarray, choice: Choice) -> Iterator[str]:
+    """Notes on columns of totals that are larger than the counts: genes were left out of them."""
+    if choice.finding.kind != "counts" or not choice.candidate.genes.kept.all():
+        return
+    for column in obs.columns:
+        if plain(column) not in TOTALS or obs[column].dtype.kind not in "iuf":
+            continue
+        ratio = obs[column].to_numpy(dtype=float)[totals > 0] / totals[totals > 0]
+        if (ratio > 1 - 1e-3).all() and np.median(ratio) > 1.005:
+            yield (
+                f"obs[{column!r}] is larger than the sum of the counts (median"
+                f" {np.median(ratio):.3g} times), as where genes were left out;"
+                f" --library-size {column} scales by it"
+            )
 
 
 def labelled(obs: pd.DataFrame) -> np.ndarray:

@@ -46,6 +46,13 @@ def judge(
         if not found.clear and together.kind == "lognorm":  # too few values to tell by itself
             continue
         other = first if number != first else next(n for n in batches if n != first)
+        if seen.whole.all():  # counts all the same, if the user says so
+            clear, odd = sorted((number, other), key=lambda n: not each[n].clear)
+            return Finding(
+                "unclear",
+                f"has batches on different scales: {names[clear]!r} holds counts, and"
+                f" {names[odd]!r} {each[odd].reason}",
+            )
         return Finding("unusable", different(names, each, other, number))
     return reference
 
@@ -74,7 +81,10 @@ def alike(one: Finding, other: Finding) -> bool:
 def impossible(seen: MatrixStatistics) -> str:
     """Reason why values are no expression at all, or an empty text."""
     if seen.broken:
-        return f"holds {seen.broken:,} NaN or infinite values; remove those cells or genes"
+        return (
+            f"holds {seen.broken:,} NaN or infinite values; write 0 where they mean none, or"
+            " remove those cells or genes"
+        )
     if seen.smallest < -1e-3:
         return (
             f"holds negative values (down to {seen.smallest:.4g}), as scaled, centred or"
@@ -129,6 +139,8 @@ def judge_whole(seen: MatrixStatistics, filled: np.ndarray) -> Finding:
             f"holds whole numbers, but most cells have none below"
             f" {np.median(seen.least[sparse]):,.0f}, as values that were scaled and rounded do",
         )
+    if problem := ranks(seen, filled):
+        return Finding("unclear", problem)
     note = ""
     if len(totals) >= 2 * FEWEST_CELLS and totals.std() < 0.15 * totals.mean():
         note = (
@@ -136,6 +148,22 @@ def judge_whole(seen: MatrixStatistics, filled: np.ndarray) -> Finding:
             " scaled or corrected do (SCTransform); if they were, give the raw counts"
         )
     return Finding("counts", exact=seen.exact, note=note)
+
+
+def ranks(seen: MatrixStatistics, filled: np.ndarray) -> str:
+    """Reason why whole numbers are ranks of genes in each cell, or an empty text.
+
+    Most counts of a cell are 1 and 2. Ranks are all different, or jump by the number of ties.
+    """
+    different, jumps = [], []
+    for cell, (_, values) in seen.sample.items():
+        if filled[cell] and 30 <= len(values) < 0.9 * seen.n_genes:
+            levels = np.unique(np.round(values))
+            different.append(len(levels) == len(values))
+            jumps.append(len(levels) > 1 and levels[1] - levels[0] > 0.2 * len(values))
+    if len(different) >= FEWEST_CELLS and max(np.mean(different), np.mean(jumps)) > 0.6:
+        return "holds whole numbers that order the genes of each cell, as ranks do"
+    return ""
 
 
 def mixed_without_batches(seen: MatrixStatistics, together: Finding) -> Finding:

@@ -10,6 +10,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from trainables.readers.foreign import several_modalities
 
@@ -24,6 +25,11 @@ def readable(path: Path, what: str, way_out: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise ValueError(f"{path} may not be read by you; change its permissions") from error
+    except UnicodeDecodeError as error:
+        odd = bytes(error.object[:20]).decode("latin-1")
+        raise ValueError(
+            f"{path.name} holds text that is not UTF-8 (such as {odd!r}); {WRITE_IT}"
+        ) from error
     except Exception as error:  # the libraries raise a dozen kinds for broken files
         raise ValueError(f"{path.name} is not a readable {what}: {way_out}") from error
 
@@ -138,14 +144,32 @@ def is_matrix(element: Any) -> bool:
     return len(getattr(element, "shape", None) or ()) == 2
 
 
+def refuse_missing_chunks(array: Any) -> None:
+    """Raise ValueError for a zarr array of which chunks are missing: zarr reads zeros for them.
+
+    A dense matrix may lack chunks of zeros; values and indices of a sparse one are not all zero.
+    """
+    stored, number = getattr(array, "nchunks_initialized", None), getattr(array, "nchunks", None)
+    if stored is not None and number is not None and stored < number:
+        raise ValueError(f"{number - stored} of {number} chunks of a sparse matrix are missing")
+
+
 def matrix(element: Any) -> Any:
     """A matrix where it lies: rows and columns are read when they are asked for.
 
-    Raises ValueError for a sparse one whose parts are of different lengths.
+    Raises ValueError for a sparse one whose parts are of different lengths, or lack chunks.
     """
     if not hasattr(element, "keys"):
         return element
     ends, stored = element["indptr"][:], element["data"].shape
     if ends[-1] != stored[0] or element["indices"].shape != stored or (np.diff(ends) < 0).any():
         raise ValueError("the parts of a sparse matrix do not fit together")
+    for part in ("data", "indices"):
+        refuse_missing_chunks(element[part])
+    if not np.dtype(element["data"].dtype).isnative:  # scipy knows no other order of bytes
+        kind = (
+            sparse.csc_matrix if "csc" in str(element.attrs["encoding-type"]) else sparse.csr_matrix
+        )
+        data = element["data"][:].astype(element["data"].dtype.newbyteorder("="))
+        return kind((data, element["indices"][:], ends), shape=tuple(element.attrs["shape"]))
     return ad.io.sparse_dataset(element)

@@ -116,7 +116,9 @@ def refuse_missing_filter(file: Any, path: Path) -> None:
     """Raise ValueError, which names the package, for data in a compression that is missing."""
     h5z = importlib.import_module("h5py.h5z")
 
-    parts = [file[name] for name in ("X", "layers", "raw", "obs", "var", "matrix") if name in file]
+    with readable(path, "HDF5 file", "it links to a file that is not there; copy that, too"):
+        names = ("X", "layers", "raw", "obs", "var", "matrix")
+        parts = [file[name] for name in names if file.get(name, getlink=True)]
     missing = {number for part in parts for number in filters_of(part)}
     missing = {number for number in missing if not h5z.filter_avail(number)}
     if not missing:

@@ -60,6 +60,13 @@ def join_labels(obs: pd.DataFrame, path: Path, file: str, notes: list[str]) -> p
     if rows.index.has_duplicates:
         twice = rows.index[rows.index.duplicated()][0]
         raise ValueError(f"{path.name} names the cell {twice!r} twice; give one row a cell")
+    if (repeated := obs.index[obs.index.duplicated() & obs.index.isin(rows.index)]).size:
+        raise ValueError(
+            f"{file} has several cells of one name (such as {repeated[0]}), so {path.name} cannot"
+            " tell them apart; make names unique in both, or put labels into obs"
+        )
+    if replaced := [str(column) for column in rows.columns if column in obs]:
+        notes.append(f"{path.name} replaces obs[{replaced[0]!r}] of {file}")
     if len(rows) < len(obs):
         notes.append(f"{path.name} names {len(rows):,} of {len(obs):,} cells")
     return obs.drop(columns=rows.columns, errors="ignore").join(rows)
@@ -135,8 +142,14 @@ def texts(names: pd.Index) -> pd.Series:
 
 
 def plain_separators(names: Any) -> pd.Series:
-    """Return names with one separator for all, since R writes "." for "-"."""
-    return names.str.replace(r"[-._:#|/ ]+", "_", regex=True)
+    """Return names with one separator for all, since R writes "." for "-" and "X1" for "1".
+
+    >>> plain_separators(pd.Series(["X1_AAC.1", "1_AAC-1"])).tolist()
+    ['1_AAC_1', '1_AAC_1']
+    """
+    return names.str.replace(r"[-._:#|/ ]+", "_", regex=True).str.replace(
+        r"^X(?=\d)", "", regex=True
+    )
 
 
 def without_suffix(names: Any) -> pd.Series:

@@ -17,6 +17,8 @@ from trainables.readers.foreign import CONTENTS, ENDINGS, way_out
 KINDS = "an .h5ad, .zarr, 10x .h5, .loom, .csv, .tsv or .parquet file or a 10x folder"
 HDF5_ENDINGS = (".h5ad", ".h5", ".hdf5", ".loom", ".h5mu")
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
+UNTOLD_ENDINGS = ("", ".dat", ".data", ".counts", ".count", ".dge", ".expr", ".matrix")
+"""Endings of tables and of other files; the first line tells which it is."""
 ARROW_ENDINGS = (".parquet", ".feather")
 ARCHIVE_ENDINGS = (".tar", ".tgz", ".zip")
 READ_ENDINGS = (*HDF5_ENDINGS, ".zarr", ".mtx", *TABLE_ENDINGS, *ARROW_ENDINGS, *ARCHIVE_ENDINGS)
@@ -30,7 +32,11 @@ def kind_of(path: Path) -> str:
     Raises LookupError where nothing is at the path, and ValueError for what cannot be read.
     """
     refuse_missing(path)
-    return kind_of_folder(path) if path.is_dir() else kind_of_file(path)
+    if path.is_dir():
+        return kind_of_folder(path)
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device and no file; write its content to a file")
+    return kind_of_file(path)
 
 
 def refuse_missing(path: Path) -> None:
@@ -102,6 +108,11 @@ def kind_of_file(path: Path) -> str:
         return "packed" if compressed else "arrow"
     if start.startswith(b"%%MatrixMarket"):
         return "sparse"
+    if ending in (*UNTOLD_ENDINGS, *HDF5_ENDINGS) and is_table(start):
+        return "table"
+    if b"<html" in start.lower():
+        what, way = CONTENTS[b"<html"]
+        raise ValueError(f"{path.name} is {what}; {way}")
     if ending in HDF5_ENDINGS:
         raise ValueError(
             f"{path.name} is not a readable {ending} file: it does not begin as HDF5 does, so the"
@@ -113,6 +124,18 @@ def kind_of_file(path: Path) -> str:
         f"{path.name} is of no kind that can be read here; give {KINDS}, as"
         " adata.write_h5ad() writes it"
     )
+
+
+def is_table(start: bytes) -> bool:
+    """Whether the first line of a text has at least three columns.
+
+    >>> is_table(b"gene\\tCELL1\\tCELL2\\n"), is_table(b"A note, written today")
+    (True, False)
+    """
+    first = start.split(b"\n", 1)[0]
+    if b"\0" in first or first.lstrip().startswith((b"<", b"{", b"[")):  # a page, or JSON
+        return False
+    return max(first.count(mark) for mark in (b"\t", b",", b";")) >= 2
 
 
 def is_hdf5(path: Path, start: bytes, compressed: bool) -> bool:

@@ -31,7 +31,7 @@ def attributes(group: Any, names: tuple[str, ...]) -> pd.DataFrame:
     """Return the attributes of one value per row or column, indexed by the one of names."""
     columns = {}
     for name, element in group.items():
-        if element.ndim == 1:
+        if element.ndim == 1 and element.dtype.names is None:  # SCENIC keeps embeddings, too
             values = element[()]
             text = values.dtype.kind in "OS"
             columns[name] = element.asstr()[()] if text else values

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from trainables.intake.gene_words import GENOMES
-from trainables.intake.genes import ENSEMBL, landmarks, matches, matching
+from trainables.intake.genes import ENSEMBL
+from trainables.intake.texts import landmarks, matches, matching
 
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec"
 DATE = (
@@ -33,6 +34,8 @@ def checked(cells: Any, file: str, kind: str) -> Any:
         )
     names = cells.var_names.astype(str).to_numpy(dtype=object)
     refuse_genomes(names, file)
+    if cells.raw is not None:
+        refuse_genomes(cells.raw.var_names.astype(str).to_numpy(dtype=object), file)
     dates = names[matching(names, DATE)]
     if len(dates) > len(set(dates)):
         twice = pd.Index(dates)[pd.Index(dates).duplicated()][0]
@@ -64,14 +67,14 @@ def is_turned(rows: Any, columns: Any) -> bool:
 def are_genes(names: np.ndarray) -> bool:
     """Whether names are those of genes: Ensembl ids, or well-known symbols among them."""
     series: Any = pd.Series(names, dtype=object).str
-    bare = series.replace(rf"^({GENOMES})_+", "", regex=True).to_numpy(dtype=object)
+    bare = series.replace(rf"^({GENOMES})[_\-]+", "", regex=True).to_numpy(dtype=object)
     return matches(bare, ENSEMBL) > 0.5 or landmarks(bare) >= 3
 
 
 def refuse_genomes(names: np.ndarray, file: str) -> None:
     """Raise ValueError where Cell Ranger's prefixes name genes of several genomes."""
     series: Any = pd.Series(names, dtype=object)
-    prefixes = series.str.extract(rf"^({GENOMES})_+.")[0].dropna().unique()
+    prefixes = series.str.extract(rf"^({GENOMES})[_\-]+.")[0].dropna().unique()
     if len(prefixes) > 1:
         both = ", ".join(sorted(prefixes))
         raise ValueError(

@@ -293,3 +293,43 @@ def unreadable_file(folder):
         pytest.skip("root reads everything")
     path.chmod(0)
     return Given(path)
+
+
+@read
+def bytes_in_another_order(folder):
+    path = h5ad(folder)
+    with h5py.File(path, "r+") as file:
+        values = file["X/data"][:]
+        del file["X/data"]
+        file.create_dataset("X/data", data=values, dtype=">f4")
+    return Given(path)
+
+
+@refused("links to a file that is not there")
+def h5ad_that_links_to_a_lost_file(folder):
+    path = h5ad(folder)
+    with h5py.File(path, "r+") as file:
+        del file["X"]
+        file["X"] = h5py.ExternalLink("lost.h5ad", "X")
+    return Given(path)
+
+
+@refused("holds text that is not UTF-8")
+def labels_in_latin_1(folder):
+    path = h5ad(folder)
+    with h5py.File(path, "r+") as file:
+        del file["obs/cell_type"]
+        file["obs/cell_type"] = np.array(["na\u00efve".encode("latin-1")] * len(cells()))
+    return Given(path)
+
+
+@refused("is a pipe or a device and no file")
+def pipe(folder):
+    os.mkfifo(folder / "mine.h5ad")
+    return Given(folder / "mine.h5ad")
+
+
+@refused("is a web page")
+def web_page_with_a_comment_first(folder):
+    (folder / "mine.h5ad").write_text("<!-- saved -->\n<html>Sign in</html>")
+    return Given(folder / "mine.h5ad")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.trainables.file_formats import tables
+from tests.trainables.file_formats import tables_refused
 from tests.trainables.file_formats.table import (
     CELLS,
     LABELS,
@@ -128,7 +128,7 @@ def labels_that_are_not_there(folder):
 
 @refused("save the sheet as .csv")
 def labels_in_excel(folder):
-    return Given(h5ad(folder, labelled=False), tables.excel(folder).path)
+    return Given(h5ad(folder, labelled=False), tables_refused.excel(folder).path)
 
 
 @refused("numbers its rows from 1")
@@ -138,3 +138,11 @@ def labels_by_numbers_that_start_elsewhere(folder):
     source.write_h5ad(folder / "mine.h5ad")
     table = LABELS.set_axis(range(1, N_CELLS + 1), axis=0)  # R's own, from 1
     return Given(folder / "mine.h5ad", labels(folder, table))
+
+
+@refused("has several cells of one name")
+def labels_of_cells_that_share_a_name(folder):
+    found = cells(labelled=False)
+    found.obs_names = [CELLS[0], *CELLS[:-1]]
+    found.write_h5ad(folder / "mine.h5ad")
+    return Given(folder / "mine.h5ad", labels(folder))

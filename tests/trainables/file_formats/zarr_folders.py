@@ -114,3 +114,22 @@ def mudata_in_zarr(folder):
 
     library.open_group(folder / "mine.zarr", mode="w").create_group("mod/rna")
     return Given(folder / "mine.zarr")
+
+
+def chunk_of_values(folder: Path) -> Path:
+    """The file of a chunk of X's values."""
+    return next(file for file in (zarr(folder) / "X" / "data").iterdir() if file.name[0].isdigit())
+
+
+@refused("is not a readable zarr folder")
+def zarr_without_one_chunk(folder):
+    """A chunk that was not copied; zarr itself reads zeros for it."""
+    chunk_of_values(folder).unlink()
+    return Given(folder / "mine.zarr")
+
+
+@refused("its matrix cannot be read")
+def zarr_with_half_a_chunk(folder):
+    chunk = chunk_of_values(folder)
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    return Given(folder / "mine.zarr")

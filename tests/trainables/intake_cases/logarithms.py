@@ -104,6 +104,22 @@ def ln_of_median_depth_of_chosen_genes():
     return cells(logged("median"), variable())
 
 
+@case("lognorm", "per 2,500)")
+def ln_cp2500_of_chosen_genes():
+    """Cells on 10,000 would have whole libraries, too: four times their own."""
+    return cells(logged(2500), variable())
+
+
+@case("lognorm", "per 50)")
+def ln_of_a_small_total_of_chosen_genes():
+    return cells(logged(50), variable())
+
+
+@case("lognorm", "per 1)")
+def ln_of_proportions_of_chosen_genes():
+    return cells(logged(1.0), variable())
+
+
 @case("lognorm", tolerance=1e-3)
 def ln_of_chosen_genes_rounded_to_three_decimals():
     x = logged()

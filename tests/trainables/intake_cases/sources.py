@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from tests.trainables.intake_cases.table import (
     case,
@@ -158,3 +159,47 @@ def log2_raw_beside_scaled_chosen_genes():
 @case("lognorm")
 def logged_layer_beside_scaled():
     return with_layer("logcounts", logged())
+
+
+@case("counts")
+def layer_of_a_compound_name():
+    return with_layer("RNA_counts", counts())
+
+
+@case("refused", "layers['decontXcounts'] may hold raw counts")
+def layer_of_corrected_counts_beside_scaled():
+    return with_layer("decontXcounts", counts())
+
+
+@case("counts", counts_layer="decontXcounts")
+def layer_of_corrected_counts_that_the_user_names():
+    return with_layer("decontXcounts", counts())
+
+
+@case("counts")
+def raw_by_ids_that_var_has_beside_its_symbols():
+    raw = cells()
+    raw.var_names = [f"ENSG{i:011d}" for i in range(raw.n_vars)]
+    found = with_raw(raw)
+    found.var["gene_ids"] = raw.var_names.to_numpy()
+    return found
+
+
+@case("refused", "layers['counts'] has no counts of 120 cells")
+def layer_without_the_counts_of_a_batch():
+    layer = counts().toarray()
+    layer[cells().obs["batch"].eq("batch 1").to_numpy()] = 0
+    return with_layer("counts", csr_matrix(layer), logged())
+
+
+@case("corrected", "no logarithm of the counts")
+def layer_whose_cells_are_in_another_order():
+    order = np.random.default_rng(0).permutation(cells().n_obs)
+    return with_layer("counts", counts()[order], logged())
+
+
+@case("refused", "genes of 2 genomes")
+def raw_of_two_genomes():
+    raw = cells()
+    raw.var_names = [f"{'hg19' if i % 2 else 'mm10'}_{n}" for i, n in enumerate(raw.var_names)]
+    return with_raw(raw)
