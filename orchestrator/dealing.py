@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -49,7 +49,8 @@ class Deck(Generic[T]):
         self.piles: dict[Kind, deque[T]] = {}
         for trial, kind in trials:
             self.piles.setdefault(kind, deque()).append(trial)
-        self.predicted, self.room = dict(predicted), dict(room)
+        self.predicted = dict(predicted)
+        self.room: dict[Any, int] = dict(room)
         self.alone: deque[tuple[T, Kind]] = deque()
         self.seen: dict[Kind, deque[float]] = {}
         self.dealt: Counter[Kind] = Counter()

@@ -309,20 +309,11 @@ class ScGPT:
         return Architecture(**ends, classes=classes, mvc=mvc, **own)
 
     def aligned(self, cells: Cells, vocabulary: Mapping[str, int]) -> Aligned:
-<<<<<<< HEAD
-        """Genes of the cells and their tokens: by the Ensembl id in a token's name, else by symbol.
-
-        Raises ValueError where no gene has a token.
-        """
+        """Genes and their tokens: by the id in a token's name, else by symbol."""
         named = f"weights {self.weights!r}"
         if self.vocabulary:
             named = f"vocabulary {self.vocabulary!r}"
         return align(cells.var_names, vocabulary, source=f"the {named}", ids=ids_beside(cells.var))
-=======
-        """Genes and their tokens: by the id in a token's name, else by symbol."""
-        source = f"the weights {self.weights!r}"
-        return align(cells.var_names, vocabulary, source=source, ids=ids_beside(cells.var))
->>>>>>> genes
 
     def plan(self, epochs: int, *, shuffle: bool) -> Plan:
         """How the common loop goes on: gradients clipped at 1, best by validation loss (B3)."""
