@@ -114,6 +114,22 @@ def test_a_genome_with_many_empty_columns_is_not_refused(toy):
         Overlap.of(cells, np.arange(20)).refuse("scgpt", 0.5, "symbol")
 
 
+def test_counts_over_a_file_are_made_once_and_over_memory_each_time(toy, monkeypatch):
+    made = []
+    counted = Overlap.counted
+    monkeypatch.setattr(Overlap, "counted", lambda *how: made.append(how) or counted(*how))
+    columns = np.arange(7, 99)
+    assert Overlap.of(toy, columns) == Overlap.of(toy, columns)
+    assert len(made) == 1
+    Overlap.of(toy, columns[1:])
+    assert len(made) == 2
+    own = toy.copy()
+    before = Overlap.of(own, columns)
+    own.layers["counts"].data[:] = 0
+    assert Overlap.of(own, columns).expressed < before.expressed
+    assert len(made) == 4
+
+
 # ---- cells without a known gene -----------------------------------------------------------------
 
 
