@@ -143,7 +143,7 @@ def room(
 class Worker(tune.Trainable):
     """A trial of Tune's: a worker that runs a handful a step, until it is handed none."""
 
-    def setup(
+    def setup(  # type: ignore[override]  tune.with_parameters passes what follows `config`
         self,
         config: dict[str, Any],
         table: list,
@@ -172,7 +172,8 @@ class Worker(tune.Trainable):
         if self.next is None:
             return {"trials": 0, "done": True}
         handed, self.next = self.next, None
-        handful = Handful(*handed, *self.where, self.trial_resources.bundles, *self.how)
+        resources: Any = self.trial_resources
+        handful = Handful(*handed, *self.where, resources.bundles, *self.how)
         if self.packages:
             handful.run_beside(self.packages)
         else:
