@@ -143,7 +143,8 @@ class Dealer(Searcher):
             return None
         if time.monotonic() - self.looked > LOOK_EVERY_S:
             self.look_round()
-        count, pending = Counter(self.workers.values()), Counter(self.pending.values())
+        count: Counter[Hashable] = Counter(self.workers.values())
+        pending: Counter[Hashable] = Counter(self.pending.values())
         spare = GROWING if self.growing else 1 + max(self.deck.room.values()) // 8
         free = [
             place

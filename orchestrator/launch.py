@@ -143,11 +143,19 @@ def room(
 class Worker(tune.Trainable):
     """A trial of Tune's: a worker that runs a handful a step, until it is handed none."""
 
-    def setup(self, config: dict[str, Any], **given: Any) -> None:
-        """Keep what `launch` gives every worker by `with_parameters`."""
-        self.where = given["table"], given["storage"], given["code_version"]
-        self.how = given["time_limit"], given["judge"]
-        self.packages = given["places"][config["place"]].packages
+    def setup(  # type: ignore[override]  tune.with_parameters passes what follows `config`
+        self,
+        config: dict[str, Any],
+        table: list,
+        storage: str,
+        code_version: str,
+        time_limit: float | None,
+        judge: Any,
+        places: list[Place],
+    ) -> None:
+        self.where = table, storage, code_version
+        self.how = time_limit, judge
+        self.packages = places[config["place"]].packages
         self.next: tuple[list[str], bool] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -164,8 +172,8 @@ class Worker(tune.Trainable):
         if self.next is None:
             return {"trials": 0, "done": True}
         handed, self.next = self.next, None
-        held: Any = self.trial_resources
-        handful = Handful(*handed, *self.where, held.bundles, *self.how)
+        resources: Any = self.trial_resources
+        handful = Handful(*handed, *self.where, resources.bundles, *self.how)
         if self.packages:
             handful.run_beside(self.packages)
         else:
