@@ -29,7 +29,7 @@ from ray._private import worker
 from orchestrator.beside import Handful
 from orchestrator.bucket import OutOfReach
 from orchestrator.costs import Costs
-from orchestrator.dealer import Dealer, Watch
+from orchestrator.dealer import Dealer, Place, Watch
 from orchestrator.environments import own
 from orchestrator.files import files_of, publish, unseen
 from orchestrator.machines import (
