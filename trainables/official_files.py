@@ -1,7 +1,8 @@
 """Published files by their sha256, and the revision of the hub that they are taken from.
 
-Authors publish no list of hashes. Each hash here was recorded by several independent public
-repositories that fetched the file from the authors' place; for Geneformer they name the revision.
+Authors publish no list of hashes. Each hash here was recorded by public repositories that fetched
+the file from the authors' place; for Geneformer they name the revision. Several agree on each,
+except for `gene_name_id_dict_gc30M.pkl` and scBERT's `panglao_pretrain.pth`, which one has.
 A file with another hash may be right: people fine-tune. `gauntlet models check` only says so.
 """
 
