@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -164,7 +165,7 @@ def test_a_checkpoint_is_carried_to_the_next_machine(machine, address, monkeypat
         kept, deadline = bucket_of(place), 200
         while not kept.names("checkpoints/t/") and deadline:
             deadline -= 1
-            storages.time.sleep(0.05)
+            time.sleep(0.05)
     machine()
     place = opened(address)
     with carried(place, "checkpoints/t"):
@@ -180,7 +181,7 @@ def test_a_copy_follows_what_is_deleted_and_written_again(machine, address):
     ledger.commit(record("cd34", status="failed"))
     assert ledger.settled("ab12") == record(value=1)
     kept = bucket_of(ledger.storage)
-    storages.time.sleep(0.15)  # what came while we asked is not taken for deleted
+    time.sleep(0.15)  # what came while we asked is not taken for deleted
     kept.delete(["records/ab/ab12.json"])
     assert ledger.settled_ids() == set()
     assert ledger.settled("ab12") is None
