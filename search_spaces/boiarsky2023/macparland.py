@@ -4,28 +4,19 @@ Six clusters of hepatocytes are one type. The authors' files have logistic regre
 is fine-tuned here as on blood cells.
 """
 
-from orchestrator.sweep import Comparison, Sweep
-from search_spaces.boiarsky2023._differences import LIVER, PRETRAINING, SCBERT, STARTED_FROM
-from search_spaces.boiarsky2023._scbert import (
-    BLOOD_VARIANTS,
-    FULL,
-    SMALL_DATA,
-    SMALL_FULL,
-    SMALL_LOGREG,
-)
+from dataclasses import replace
 
-ANALYSIS = [
-    Comparison("scbert", "logreg", metric="test/accuracy", margin=0.01),
-    Comparison("scbert", "logreg", metric="test/macro_f1", margin=0.01),
-]
+from orchestrator.sweep import Sweep
+from search_spaces.boiarsky2023._differences import LIVER, PRETRAINING, SCBERT, STARTED_FROM
+from search_spaces.boiarsky2023._scbert import BLOOD_VARIANTS, FULL
+from search_spaces.boiarsky2023.table1 import ANALYSIS
+from search_spaces.boiarsky2023.table1 import SMALL as SMALL_TABLE1
+
 LOGREG = {"logarithm": "log2"}
-SMALL = Sweep(
+SMALL = replace(
+    SMALL_TABLE1,
     title="Does a small scBERT name cells better than logistic regression?",
-    task="annotation",
-    datasets=SMALL_DATA,
     seeds=range(3),
-    models={"scbert": SMALL_FULL, "logreg": SMALL_LOGREG},
-    analysis=ANALYSIS,
 )
 SWEEP = Sweep(
     title="Does scBERT name liver cells better than logistic regression?",

@@ -32,6 +32,7 @@ def embedding(**params):
 
 
 GENEFORMER = {"geneformer+cached": within(SIX_LAYERS)}
+MODELS = {**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER}
 
 
 # ---- small: pretrained on the unlabelled training cells ------------------------------------------
@@ -58,3 +59,4 @@ SMALL_BASELINES = {
     "random_embedding": {},
     **({"scvi": {"max_epochs": 50}} if find_spec("scvi") else {}),  # where its extra is installed
 }
+SMALL_MODELS = {**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS}

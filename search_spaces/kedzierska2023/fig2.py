@@ -9,20 +9,23 @@ from search_spaces.kedzierska2023._shared import (
     BASELINES,
     CELLS,
     DATASETS,
-    GENEFORMER,
+    MODELS,
     SEEDS,
-    SMALL_BASELINES,
-    SMALL_EMBEDDERS,
-    SMALL_GENEFORMERS,
-    embedding,
+    SMALL_MODELS,
 )
 
+ANALYSIS = [
+    Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
+    for model in ("scgpt", "geneformer")
+    for metric in ("avg_bio", "asw_label")
+    for other in BASELINES
+]
 SMALL = Sweep(
     title="Do small foundation models keep cell types together better than baselines do?",
     task="clustering",
     datasets=["pbmc68k_reduced"],
     seeds=range(3),
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
+    models=SMALL_MODELS,
     analysis=[
         Comparison(f"{model}+cached", other, metric="avg_bio", margin=0.02)
         for model in ("scgpt", "geneformer")
@@ -35,13 +38,8 @@ SWEEP = Sweep(
     task_params=CELLS,
     datasets=DATASETS,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
-    analysis=[
-        Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
-        for model in ("scgpt", "geneformer")
-        for metric in ("avg_bio", "asw_label")
-        for other in BASELINES
-    ],
+    models=MODELS,
+    analysis=ANALYSIS,
     differences=[*ZERO_SHOT, *CLUSTERS],
     small=SMALL,
 )

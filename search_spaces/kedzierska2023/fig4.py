@@ -9,9 +9,7 @@ from search_spaces.kedzierska2023._shared import (
     BASELINES,
     CELLS,
     GENEFORMER,
-    SMALL_BASELINES,
-    SMALL_EMBEDDERS,
-    SMALL_GENEFORMERS,
+    SMALL_MODELS,
     embedding,
 )
 
@@ -21,7 +19,7 @@ SMALL = Sweep(
     task_params={"umap": True},
     datasets=["pbmc68k_reduced"],
     seeds=[0],
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
+    models=SMALL_MODELS,
 )
 SWEEP = Sweep(
     title="How do the pancreas's cells lie in each representation?",

@@ -8,13 +8,10 @@ from search_spaces.kedzierska2023._differences import ZERO_SHOT
 from search_spaces.kedzierska2023._shared import (
     BASELINES,
     CELLS,
-    GENEFORMER,
+    MODELS,
     SEEDS,
     SEVERAL_BATCHES,
-    SMALL_BASELINES,
-    SMALL_EMBEDDERS,
-    SMALL_GENEFORMERS,
-    embedding,
+    SMALL_MODELS,
 )
 
 SMALL = Sweep(
@@ -22,7 +19,7 @@ SMALL = Sweep(
     task="integration",
     datasets=["toy"],
     seeds=range(3),
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
+    models=SMALL_MODELS,
     analysis=[
         Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
         for model in ("scgpt", "geneformer")
@@ -35,7 +32,7 @@ SWEEP = Sweep(
     task_params=CELLS,
     datasets=SEVERAL_BATCHES,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
+    models=MODELS,
     analysis=[
         Comparison(f"{model}+cached", other, metric="asw_label_batch", margin=0.02)
         for model in ("scgpt", "geneformer")

@@ -7,17 +7,8 @@ scVI has. `task.n_components=50` takes others.
 
 from orchestrator.sweep import Comparison, Sweep
 from search_spaces.kedzierska2023._differences import CLUSTERS, REDUCED, ZERO_SHOT
-from search_spaces.kedzierska2023._shared import (
-    BASELINES,
-    CELLS,
-    DATASETS,
-    GENEFORMER,
-    SEEDS,
-    SMALL_BASELINES,
-    SMALL_EMBEDDERS,
-    SMALL_GENEFORMERS,
-    embedding,
-)
+from search_spaces.kedzierska2023._shared import CELLS, DATASETS, MODELS, SEEDS, SMALL_MODELS
+from search_spaces.kedzierska2023.fig2 import ANALYSIS
 
 SMALL = Sweep(
     title="Do small foundation models keep cell types together in ten dimensions?",
@@ -25,7 +16,7 @@ SMALL = Sweep(
     task_params={"n_components": 10},
     datasets=["pbmc68k_reduced"],
     seeds=range(3),
-    models={**SMALL_BASELINES, **SMALL_EMBEDDERS, **SMALL_GENEFORMERS},
+    models=SMALL_MODELS,
     analysis=[
         Comparison(f"{model}+cached", other, metric="avg_bio", margin=0.02)
         for model in ("scgpt", "geneformer")
@@ -38,13 +29,8 @@ SWEEP = Sweep(
     task_params={**CELLS, "n_components": 30},
     datasets=DATASETS,
     seeds=SEEDS,
-    models={**BASELINES, "scgpt+cached": embedding(weights="human"), **GENEFORMER},
-    analysis=[
-        Comparison(f"{model}+cached", other, metric=metric, margin=0.02)
-        for model in ("scgpt", "geneformer")
-        for metric in ("avg_bio", "asw_label")
-        for other in BASELINES
-    ],
+    models=MODELS,
+    analysis=ANALYSIS,
     differences=[*ZERO_SHOT, *CLUSTERS, *REDUCED],
     small=SMALL,
 )
