@@ -285,15 +285,15 @@ def reproduced(storage: str | Path, sweep: str) -> dict[str, Any]:
         datasets=[getattr(source, "name", str(source)) for source in design.datasets],
         obstacles=waits | obstacles(design),
     )
-    theirs = also_of_variants(published(design.name), stand_ins(design))
+    numbers = also_of_variants(published(design.name), stand_ins(design))
     table = ours(design, storage)
-    cells = reproduction(theirs, table, told)
+    cells = reproduction(numbers, table, told)
     return {
         "sweep": design.name,
         "title": design.title,
         "check": checked(cells),
         "cells": cells,
-        "tests": published_tests(theirs, table),
+        "tests": published_tests(numbers, table),
     }
 
 

@@ -41,5 +41,5 @@ def unequal(a: str, b: str, origins: Origins) -> str:
 
 
 def conditions(origin: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two pretrainings must share for a fair comparison: cells, and passes over them."""
+    """Data set and epochs, which two pretrainings must share for a fair comparison."""
     return origin.get("dataset"), (origin.get("params") or {}).get("epochs")

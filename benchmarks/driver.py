@@ -1,4 +1,4 @@
-"""What the driver spends on a handful: CPU and memory, as ever more handfuls are handed out.
+"""CPU and memory of the driver for each handful, as ever more handfuls are handed out.
 
     uv run python benchmarks/driver.py [--handfuls 1000 10000 50000]
 
@@ -60,7 +60,7 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def ours(handfuls: int, folder: Path) -> dict[str, float]:
+def driver(handfuls: int, folder: Path) -> dict[str, float]:
     """Handfuls that a sweep's driver hands out."""
     from orchestrator import dealing
     from orchestrator.costs import Costs
@@ -117,7 +117,7 @@ def tasks(handfuls: int, folder: Path) -> dict[str, float]:
     return meter.result()
 
 
-KINDS: dict[str, Callable[[int, Path], dict[str, float]]] = {"driver": ours, "tasks": tasks}
+KINDS: dict[str, Callable[[int, Path], dict[str, float]]] = {"driver": driver, "tasks": tasks}
 
 
 def measured(kind: str, handfuls: int) -> dict[str, float]:

@@ -160,8 +160,6 @@ class ScGPT:
 
         if self.weights != "none":
             weights.check(self.weights, "scgpt")
-        if self.vocabulary:
-            self.own_vocabulary(cells)
         if not self.weights.startswith(MADE_BY):
             overlap = Overlap.of(cells, self.gene_columns(cells, Store(Path())))
             overlap.refuse("scgpt", self.least_overlap, BY_SYMBOL)
@@ -174,11 +172,9 @@ class ScGPT:
         from trainables.networks import weights
 
         if self.weights == "none":
-            if not self.vocabulary:
-                return np.arange(cells.n_vars)
-            return np.flatnonzero(self.aligned(cells, self.own_vocabulary(cells)).tokens >= 0)
+            return self.aligned(cells, self.own_vocabulary(cells)).covered
         folder = weights.folder(self.weights, store, "scgpt")
-        return self.aligned(cells, read_vocabulary(folder / "vocab.json")).covered
+        return self.aligned(cells, read_vocabulary(folder / VOCABULARY)).covered
 
     def identity(self) -> dict[str, Any]:
         """What stands for weights and vocabulary in a trial's id: their content."""
